@@ -1,0 +1,1 @@
+"""Train, compare and explain networks with batch-instance normalization and its rivals."""

@@ -1,0 +1,81 @@
+"""The functional face of batch-instance normalization: checks its arguments, then hands over to a backend."""
+
+import torch
+from torch import Tensor
+
+from binorm.backends import reference
+
+
+def batch_instance_norm(
+    input: Tensor,
+    gate: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    r"""Mix batch and instance normalization by one gate per channel.
+
+    .. math:: y = (\rho \, \hat{x}_{BN} + (1 - \rho) \, \hat{x}_{IN}) \, \gamma + \beta
+
+    where x̂_BN is normalized with the mean and biased variance of a channel over the batch (with the running statistics
+    unless ``training``), and x̂_IN always with those of each (sample, channel) over its spatial values.
+
+    Args:
+        input: shape (N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W), any floating dtype and any strides. Where a
+            (sample, channel) has one value only, x̂_IN is 0.
+        gate: ρ, shape (C,). Used as it is: keeping it in [0, 1] is the layer's business
+            (`binorm.BatchInstanceNorm2d` does it by itself).
+        weight: γ, shape (C,); 1 if None.
+        bias: β, shape (C,); 0 if None.
+        running_mean: shape (C,); read unless ``training``, else moved towards the batch's mean in place, if given.
+        running_var: shape (C,); likewise, with the unbiased variance.
+        training: normalize with the batch's statistics.
+        momentum: the share of the batch in the updated running statistics.
+        eps: added to every variance.
+
+    Returns:
+        A tensor of ``input``'s shape, dtype and device, in the memory layout that batch normalization gives.
+
+    Raises:
+        ValueError: for shapes that don't fit together, for missing running statistics in evaluation, and for a
+            training batch with one value per channel.
+        TypeError: for an input that is not floating point, and for float64 input with parameters of lower precision.
+
+    Source: Nam & Kim, *Batch-Instance Normalization for Adaptively Style-Invariant Neural Networks*, NeurIPS 2018,
+    section 3.
+    """
+    _check_input(input, training)
+    vectors = {"gate": gate, "weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
+    for name, vector in vectors.items():
+        if vector is not None:
+            _check_vector(name, vector, input)
+    if not training and (running_mean is None or running_var is None):
+        raise ValueError("running_mean and running_var must be given in evaluation mode (training=False)")
+    return reference.batch_instance_norm(input, gate, weight, bias, running_mean, running_var, training, momentum, eps)
+
+
+def _check_input(input: Tensor, training: bool) -> None:
+    if not input.is_floating_point():
+        raise TypeError(f"expected a floating-point input (got {input.dtype}): convert it with input.float()")
+    if not 2 <= input.dim() <= 5:
+        raise ValueError(f"expected 2D to 5D input (got {input.dim()}D input)")
+    if training and input.numel() == input.shape[1] > 0:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+
+
+def _check_vector(name: str, vector: Tensor, input: Tensor) -> None:
+    channels = input.shape[1]
+    if vector.shape != (channels,):
+        raise ValueError(
+            f"{name} should have shape ({channels},) for an input with {channels} channels "
+            f"(got {tuple(vector.shape)} with input {tuple(input.shape)})"
+        )
+    if torch.promote_types(vector.dtype, torch.float32) != torch.promote_types(input.dtype, torch.float32):
+        raise TypeError(
+            f"{name} is {vector.dtype} but the input is {input.dtype}: convert one of them, "
+            "for instance the model with model.double() or the input with input.float()"
+        )

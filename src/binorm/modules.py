@@ -1,0 +1,206 @@
+"""Batch-instance normalization as layers with the constructors, buffers and errors of ``nn.BatchNorm*d``."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from binorm.functional import batch_instance_norm
+
+
+class _BatchInstanceNorm(_NormBase):
+    """What the 1d, 2d and 3d layers share; use those.
+
+    Not a subclass of batch norm's own base, on purpose: ``nn.SyncBatchNorm.convert_sync_batchnorm`` replaces those and
+    would silently drop the gate.
+    """
+
+    gate: nn.Parameter
+    input_dims: tuple[int, ...]  # how many dimensions an input may have; each subclass names its own
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        *,
+        gate_init: float = 1.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        if not 0.0 <= gate_init <= 1.0:
+            raise ValueError(
+                f"gate_init should be in [0, 1], from instance norm (0) to batch norm (1) (got {gate_init})"
+            )
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device=device, dtype=dtype)
+        self.gate_init = float(gate_init)
+        self.gate = nn.Parameter(torch.full((num_features,), self.gate_init, device=device, dtype=dtype))
+
+    def reset_parameters(self) -> None:
+        """Set weight to 1, bias to 0, the gate to ``gate_init`` and the running statistics to their start."""
+        super().reset_parameters()
+        if hasattr(self, "gate"):  # the base class calls this before the gate exists
+            nn.init.constant_(self.gate, self.gate_init)
+
+    def clip_gate_(self) -> None:
+        """Project the stored gate onto [0, 1], in place.
+
+        Every forward pass and every ``state_dict()`` does this by itself. It writes through ``.data``, outside of the
+        graph: a differentiable clamp has a zero or halved gradient at the bounds, where gates start and often live, and
+        a counted in-place change would forbid the backward pass of two forward passes.
+        """
+        self.gate.data.clamp_(0.0, 1.0)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalize ``input``, (N, C, *spatial), into a tensor of the same shape and dtype."""
+        self._check_input_dim(input)
+        self.clip_gate_()
+        updates = self.training and self.track_running_stats
+        if updates and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        reads_or_updates = updates or not self.training
+        return batch_instance_norm(
+            input,
+            self.gate,
+            self.weight,
+            self.bias,
+            self.running_mean if reads_or_updates else None,
+            self.running_var if reads_or_updates else None,
+            self.training or self.running_mean is None,  # without running statistics, evaluation uses the batch's
+            self._running_share() if updates else 0.0,
+            self.eps,
+        )
+
+    def extra_repr(self) -> str:
+        """Batch norm's, and the gate's start where it is not 1."""
+        batch_norm_repr: str = super().extra_repr()  # type: ignore[no-untyped-call]
+        return batch_norm_repr + ("" if self.gate_init == 1.0 else f", gate_init={self.gate_init}")
+
+    def _running_share(self) -> float:
+        """The share of this batch in the running statistics; momentum None asks for their plain average."""
+        if self.momentum is not None:
+            return self.momentum
+        return 1.0 / float(self.num_batches_tracked) if self.num_batches_tracked is not None else 0.0
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() not in self.input_dims:
+            expected = " or ".join(f"{dims}D" for dims in self.input_dims)
+            raise ValueError(f"expected {expected} input (got {input.dim()}D input)")
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        self.clip_gate_()
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        state_dict = self._with_gate(state_dict, prefix, strict, error_msgs)
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        self.clip_gate_()
+
+    def _with_gate(
+        self, state_dict: dict[str, Any], prefix: str, strict: bool, error_msgs: list[str]
+    ) -> dict[str, Any]:
+        """Add gate 1 to a batch norm's state, and say what is wrong with anything that is no state of either norm."""
+        key = prefix + "gate"
+        if key in state_dict:
+            if torch.isnan(state_dict[key]).any():
+                error_msgs.append(f"{key} holds NaN: the network had diverged when it was saved")
+            return state_dict
+        batch_norm_keys = [prefix + name for name in ("weight", "bias", "running_mean", "running_var")]
+        own_keys = [k for k in batch_norm_keys if getattr(self, k.removeprefix(prefix)) is not None]
+        absent = [k for k in own_keys if k not in state_dict]
+        if not absent:
+            return {**state_dict, key: torch.ones_like(self.gate)}
+        if strict and any(k in state_dict for k in own_keys):
+            error_msgs.append(
+                f"{prefix}* is the state of neither a batch-instance norm (no gate) nor a batch norm "
+                f"(no {', '.join(k.removeprefix(prefix) for k in absent)}): was it an instance or group norm?"
+            )
+        return state_dict
+
+
+class BatchInstanceNorm1d(_BatchInstanceNorm):
+    r"""Batch-instance normalization of (N, C) or (N, C, L) input.
+
+    .. math:: y = (\rho \, \hat{x}_{BN} + (1 - \rho) \, \hat{x}_{IN}) \, \gamma + \beta
+
+    See `BatchInstanceNorm2d`, which differs in the input's shape alone. In (N, C) input every instance has one value,
+    so x̂_IN is 0 and the layer is batch norm scaled by the gate.
+    """
+
+    input_dims = (2, 3)
+
+
+class BatchInstanceNorm2d(_BatchInstanceNorm):
+    r"""Batch-instance normalization of (N, C, H, W) input: batch and instance norm mixed by one learned gate a channel.
+
+    .. math:: y = (\rho \, \hat{x}_{BN} + (1 - \rho) \, \hat{x}_{IN}) \, \gamma + \beta
+
+    x̂_BN is normalized with the mean and biased variance of a channel over (N, H, W) in training, and with their running
+    averages in evaluation; x̂_IN always with those of each (sample, channel) over (H, W). The gate ρ starts at
+    ``gate_init`` and stays in [0, 1] by itself, with any optimizer: every forward pass and every ``state_dict()``
+    projects it. Its gradient is small, so train it with 10 times the learning rate and without weight decay:
+    `binorm.param_groups` does.
+
+    Drops in for ``nn.BatchNorm2d``: same arguments, buffers and errors, and it loads a batch norm's state dict (every
+    gate is then 1, which is batch norm).
+
+    Args:
+        num_features: C.
+        eps: added to every variance.
+        momentum: the share of a batch in the running statistics; None for their plain average over all batches.
+        affine: learn ``weight`` (γ) and ``bias`` (β). The gate is learned either way.
+        track_running_stats: keep running statistics; without them evaluation uses the batch's own.
+        gate_init: where the gate starts: 1 is batch norm, as in the paper, 0 is instance norm.
+        device: where the parameters live.
+        dtype: of the parameters; lower-precision input with float32 parameters works.
+
+    Shape:
+        Input and output (N, C, H, W), any memory layout, of the same dtype. 1x1 maps: x̂_IN is 0.
+
+    Attributes:
+        gate: ρ, shape (C,), starts at ``gate_init``.
+        weight: γ, shape (C,), starts at 1.
+        bias: β, shape (C,), starts at 0.
+        running_mean: shape (C,).
+        running_var: shape (C,), unbiased.
+        num_batches_tracked: scalar.
+
+    Raises:
+        ValueError: for input of another dimension or number of channels, for a training batch with one value per
+            channel, and for ``gate_init`` outside [0, 1].
+
+    Source: Nam & Kim, *Batch-Instance Normalization for Adaptively Style-Invariant Neural Networks*, NeurIPS 2018,
+    section 3.
+
+    Example:
+        >>> norm = binorm.BatchInstanceNorm2d(64)
+        >>> norm(torch.randn(8, 64, 32, 32)).shape
+        torch.Size([8, 64, 32, 32])
+    """
+
+    input_dims = (4,)
+
+
+class BatchInstanceNorm3d(_BatchInstanceNorm):
+    r"""Batch-instance normalization of (N, C, D, H, W) input.
+
+    .. math:: y = (\rho \, \hat{x}_{BN} + (1 - \rho) \, \hat{x}_{IN}) \, \gamma + \beta
+
+    See `BatchInstanceNorm2d`, which differs in the input's shape alone.
+    """
+
+    input_dims = (5,)
