@@ -22,3 +22,11 @@ def nearest(name: str, choices: Mapping[str, object]) -> str:
     """``", did you mean 'resnet20'?"``, or nothing where no choice is near."""
     matches = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     return f", did you mean {matches[0]!r}?" if matches else ""
+
+
+class Interrupted(BaseException):
+    """A signal asked the program to stop. Not KeyboardInterrupt, which Lightning turns into an exit of its own."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number

@@ -1,0 +1,192 @@
+"""The command ``binorm``. Its parsers are here; what a command does lives in the module that it calls.
+
+Heavy libraries are imported by the commands that need them, so that ``--help`` answers at once.
+"""
+
+import shlex
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from rich.console import Console
+
+from binorm.experiments.errors import Interrupted, UserError, nearest
+from binorm.experiments.recipe import FIELDS, field_help, field_types, load_recipe, recipe_names
+
+CONSOLE = Console(highlight=False)
+ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
+NOT_OVERRIDABLE = {"name", "title", "full_epochs"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code: 0, 2 for the user's mistake, 128 + n when stopped by signal n."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
+    parsers = _parsers()
+    parser = _main_parser(parsers)
+    try:
+        if not arguments:
+            parser.print_help()
+            return 2
+        _check_options(arguments, parsers)
+        parsed = parser.parse_args(arguments)
+        options = parsed[parsed.command]
+        return COMMANDS[parsed.command][0](options, "binorm " + shlex.join(arguments))
+    except (UserError, ArgumentError) as error:
+        ERRORS.print("[bold red]error:[/]", _plain(str(error)))
+        return 2
+    except Interrupted as stop:
+        ERRORS.print(f"stopped; every finished epoch is kept. Go on with:\n  binorm {_plain(shlex.join(arguments))}")
+        return 128 + stop.signal_number
+    except KeyboardInterrupt:
+        ERRORS.print("stopped")
+        return 130
+
+
+def _compare(options: Namespace, command: str) -> int:
+    from binorm.experiments.compare import train_all
+    from binorm.experiments.report import console_table, write_report
+
+    recipe = load_recipe(options.recipe, _overrides(options))
+    norms = options.norms.split(",")
+    diverged = train_all(recipe, norms, list(range(options.seeds)), options.data, options.out, command, CONSOLE)
+    folder = options.out / recipe.name
+    CONSOLE.print(console_table(write_report(folder)))
+    CONSOLE.print(f"report: {folder / 'report.html'}", soft_wrap=True)
+    for error in diverged:
+        ERRORS.print("[bold red]diverged:[/]", _plain(str(error)))
+    return 2 if diverged else 0
+
+
+def _train(options: Namespace, command: str) -> int:
+    from binorm.experiments.compare import train_all
+    from binorm.experiments.run import run_folder
+
+    recipe = load_recipe(options.recipe, _overrides(options))
+    diverged = train_all(recipe, [options.norm], [options.seed], options.data, options.out, command, CONSOLE)
+    for error in diverged:
+        raise error
+    CONSOLE.print(f"run: {run_folder(options.out, recipe, options.norm, options.seed)}", soft_wrap=True)
+    return 0
+
+
+def _evaluate(options: Namespace, command: str) -> int:
+    from binorm.experiments.evaluate import evaluate
+
+    CONSOLE.print(evaluate(options.checkpoint, options.data))
+    return 0
+
+
+def _gates(options: Namespace, command: str) -> int:
+    from binorm.experiments.gate_table import gate_table
+
+    CONSOLE.print(gate_table(options.checkpoint))
+    return 0
+
+
+def _add_training(parser: ArgumentParser) -> None:
+    parser.add_argument("recipe", help=f"a recipe's name ({', '.join(recipe_names())}) or YAML file")
+    parser.add_argument("--data", type=Path | None, help="the data set: a folder, zip or tar file")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of all runs")
+    for name, text in field_help().items():
+        if name not in NOT_OVERRIDABLE:
+            kind: Any = field_types()[name]
+            parser.add_argument(f"--{name}", type=kind | None, help=text)
+
+
+def _add_compare(parser: ArgumentParser) -> None:
+    parser.add_argument("--norms", type=str, default="bn,in,bn+in,bin", help="which norms, with commas")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 on")
+    _add_training(parser)
+
+
+def _add_train(parser: ArgumentParser) -> None:
+    parser.add_argument("--norm", type=str, default="bin", help="bn, in, bn+in or bin")
+    parser.add_argument("--seed", type=int, default=0, help="of the weights and the order of the pictures")
+    _add_training(parser)
+
+
+def _add_evaluate(parser: ArgumentParser) -> None:
+    parser.add_argument("checkpoint", type=Path, help="a run's folder or its model.safetensors")
+    parser.add_argument("--data", type=Path | None, help="the data set: a folder, zip or tar file")
+
+
+def _add_gates(parser: ArgumentParser) -> None:
+    parser.add_argument("checkpoint", type=Path, help="a run's folder, a .safetensors, or a saved state_dict()")
+
+
+COMMANDS = {
+    "compare": (
+        _compare,
+        _add_compare,
+        "train every norm with every seed and write the report",
+        "binorm compare cifar10-resnet20 --data cifar10.zip --epochs 5",
+    ),
+    "train": (_train, _add_train, "train one network", "binorm train digits --norm bin --seed 0"),
+    "evaluate": (
+        _evaluate,
+        _add_evaluate,
+        "accuracy of a trained network on its evaluation sets",
+        "binorm evaluate runs/digits/bin/seed0",
+    ),
+    "gates": (_gates, _add_gates, "where the gates of a network stand", "binorm gates runs/digits/bin/seed0"),
+}
+
+
+def _parsers() -> dict[str, ArgumentParser]:
+    parsers = {}
+    for name, (_, add, text, example) in COMMANDS.items():
+        parsers[name] = ArgumentParser(exit_on_error=False, description=f"{text}.", epilog=f"example: {example}")
+        add(parsers[name])
+    return parsers
+
+
+def _main_parser(parsers: dict[str, ArgumentParser]) -> ArgumentParser:
+    from binorm import __version__
+
+    parser = ArgumentParser(
+        prog="binorm",
+        description="Batch-Instance Normalization: train, compare and explain.",
+        version=__version__,
+        exit_on_error=False,
+    )
+    commands = parser.add_subcommands(dest="command")
+    for name, each in parsers.items():
+        commands.add_subcommand(name, each, help=COMMANDS[name][2])
+    return parser
+
+
+def _check_options(arguments: list[str], parsers: dict[str, ArgumentParser]) -> None:
+    """Name the nearest command or option for an unknown one."""
+    command = arguments[0]
+    if not command.startswith("-") and command not in parsers:
+        raise UserError(f"unknown command {command!r}{nearest(command, parsers)}. Known: {', '.join(parsers)}")
+    if command in parsers:
+        known = dict.fromkeys(option for action in parsers[command]._actions for option in action.option_strings)
+        for argument in arguments[1:]:
+            option = argument.split("=")[0]
+            if option.startswith("--") and option not in known:
+                raise UserError(
+                    f"unknown option {option} of binorm {command}{nearest(option, known)}; "
+                    f"binorm {command} --help lists them"
+                )
+
+
+def _overrides(options: Namespace) -> dict[str, Any]:
+    return {name: options[name] for name in FIELDS if name in options and options[name] is not None}
+
+
+def _plain(text: str) -> str:
+    """Text for rich that holds no markup of its own."""
+    return text.replace("[", r"\[")
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    ERRORS.print("[yellow]warning:[/]", _plain(str(message)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""What a data set is to an experiment: pictures in memory, one training set and named evaluation sets."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Labelled pictures of one size.
+
+    Attributes:
+        images: uint8, (N, H, W, 3): this order makes a cropped batch channels-last without another copy.
+        labels: int64, (N,), indices into the data set's classes.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Everything that a classification run needs to know about its data.
+
+    Attributes:
+        name: as recipes say it.
+        source: where it was read from, for people.
+        classes: their names, in the order of the labels.
+        train: what the network learns from.
+        evaluation: named sets that it never learns from; the first is the main one.
+        mean: per colour channel, of pixels in [0, 1]; subtracted before the network sees a picture.
+        std: per colour channel, of pixels in [0, 1]; divided by.
+        skipped: training pictures that could not be decoded, by name.
+    """
+
+    name: str
+    source: str
+    classes: tuple[str, ...]
+    train: ImageSet
+    evaluation: dict[str, ImageSet]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    skipped: tuple[str, ...] = ()

@@ -1,0 +1,41 @@
+"""Accuracy of a trained network on the evaluation sets of its data."""
+
+from pathlib import Path
+
+import torch
+from rich.table import Table
+
+from binorm.experiments import data
+from binorm.experiments.checkpoint import load_network
+from binorm.experiments.data.batches import EvaluationBatches
+from binorm.experiments.errors import UserError
+from binorm.experiments.machine import choose_settings
+
+BATCH = 500
+
+
+def evaluate(checkpoint: Path, data_path: Path | None) -> Table:
+    """Top-1 accuracy in percent and cross-entropy on each evaluation set, as a table for the terminal.
+
+    Raises:
+        UserError: for an unusable checkpoint or data, and for data with other classes than the network's.
+    """
+    network, trained = load_network(checkpoint)
+    dataset = data.load(trained.recipe.dataset, data_path)
+    if dataset.classes != trained.classes:
+        raise UserError(f"{checkpoint} knows the classes {', '.join(trained.classes)}; the data has others")
+    settings = choose_settings(trained.recipe, 0)
+    device = torch.device(settings.device)
+    network.to(device).to(memory_format=torch.channels_last).eval()
+    table = Table(title=f"{trained.recipe.title}: {trained.norm}, seed {trained.seed} ({settings.precision})")
+    for heading in ("evaluation set", "pictures", "top-1 %", "loss"):
+        table.add_column(heading, justify="left" if heading == "evaluation set" else "right")
+    for name, images in dataset.evaluation.items():
+        correct, loss = 0, 0.0
+        for pictures, labels, count in EvaluationBatches(images, dataset, BATCH, device):
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, settings.precision == "bfloat16"):
+                logits = network(pictures)[:count].float()
+            correct += int((logits.argmax(1) == labels[:count]).sum())
+            loss += torch.nn.functional.cross_entropy(logits, labels[:count], reduction="sum").item()
+        table.add_row(name, f"{len(images):,}", f"{100 * correct / len(images):.2f}", f"{loss / len(images):.4f}")
+    return table

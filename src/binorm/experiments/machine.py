@@ -1,0 +1,101 @@
+"""What machine this is, and the settings that are fastest on it."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from binorm.experiments.recipe import Recipe
+
+# A first compilation costs about 40 s on two cores and saves half of the time: it pays from some 60 s of training on,
+# which is about this many pictures through a small network.
+COMPILE_FROM_PICTURES = 100_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run computes.
+
+    Attributes:
+        device: ``cpu`` or ``cuda``.
+        precision: ``float32`` or ``bfloat16`` (autocast; parameters stay float32).
+        compiled: whether torch.compile is used.
+        threads: of PyTorch on the CPU.
+    """
+
+    device: str
+    precision: str
+    compiled: bool
+    threads: int
+
+    def __str__(self) -> str:
+        how = "compiled" if self.compiled else "not compiled"
+        return f"{self.device}, {self.precision}, channels_last, {how}, {self.threads} threads"
+
+
+def choose_settings(recipe: Recipe, training_pictures: int) -> Settings:
+    """Pick the fastest settings for this machine wherever the recipe says ``auto``."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    precision = recipe.precision
+    if precision == "auto":
+        precision = "bfloat16" if _fast_bfloat16(device) else "float32"
+    compiled = recipe.compile == "yes"
+    if recipe.compile == "auto" and training_pictures * recipe.epochs >= COMPILE_FROM_PICTURES:
+        compiled = _can_compile(device)
+    return Settings(device, precision, compiled, torch.get_num_threads())
+
+
+def describe_machine() -> dict[str, Any]:
+    """Processor, cores, memory, GPU and system, for people who compare timings."""
+    return {
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(_memory_bytes() / 2**30, 1),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def describe_versions() -> dict[str, str]:
+    """Python and the packages that a figure can depend on."""
+    packages = ("binorm", "torch", "lightning", "torchmetrics", "numpy", "scikit-learn", "pillow")
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}
+
+
+def _fast_bfloat16(device: str) -> bool:
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
+def _can_compile(device: str) -> bool:
+    if device == "cuda":
+        return torch.utils._triton.has_triton()
+    if shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++"):
+        return True
+    warnings.warn("no C++ compiler was found: training goes on without torch.compile, more slowly", stacklevel=3)
+    return False
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0

@@ -1,0 +1,147 @@
+"""Recipes: what an experiment trains, on what, and how. One YAML file each; every field can be overridden."""
+
+import dataclasses
+import inspect
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from binorm.experiments.errors import UserError, known
+
+RECIPES_FOLDER = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One experiment. Times are in epochs, lengths in pixels.
+
+    Args:
+        name: the recipe's name, and that of its folder of runs.
+        title: one line for people.
+        dataset: a data set's name.
+        model: a network.
+        task: what a training step computes.
+        epochs: passes over the training pictures.
+        full_epochs: epochs of the full recipe; reports label shorter runs with it. 0 stands for ``epochs``.
+        batch_size: pictures a step; a last, smaller batch of an epoch is left out.
+        lr: learning rate at the start.
+        momentum: of SGD.
+        weight_decay: of everything but the gates.
+        gate_lr_scale: the gates' learning rate is this times lr.
+        schedule: step multiplies lr by lr_decay at each milestone; cosine lowers it to 0 over all steps.
+        milestones: epochs after which the step schedule lowers the learning rate.
+        lr_decay: the factor at each milestone.
+        crop_padding: training pictures are padded by so many black pixels, then cropped at random; 0 for no crop.
+        flip: training pictures are mirrored half of the time.
+        precision: auto takes bfloat16 where the machine computes fast in it.
+        compile: torch.compile the network; auto does where a compiler is at hand and the run is long enough to gain.
+    """
+
+    name: str
+    title: str
+    dataset: str
+    model: str
+    epochs: int
+    task: str = "classification"
+    full_epochs: int = 0
+    batch_size: int = 128
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    gate_lr_scale: float = 10.0
+    schedule: Literal["step", "cosine"] = "step"
+    milestones: list[float] = field(default_factory=list)
+    lr_decay: float = 0.1
+    crop_padding: int = 0
+    flip: bool = False
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: Literal["auto", "yes", "no"] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.full_epochs == 0:
+            object.__setattr__(self, "full_epochs", self.epochs)
+        at_least = {"epochs": 1, "batch_size": 2, "momentum": 0, "weight_decay": 0, "gate_lr_scale": 0}
+        at_least |= {"lr": 0, "lr_decay": 0, "crop_padding": 0}
+        for name, least in at_least.items():
+            if not getattr(self, name) >= least:
+                raise UserError(f"{name} should be at least {least} (got {getattr(self, name)})")
+
+    def lr_factor(self, epoch: float) -> float:
+        """The learning rate over its start, ``epoch`` epochs (with a fraction) into the training."""
+        if self.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * min(epoch / self.epochs, 1.0)))
+        return self.lr_decay ** sum(epoch >= milestone for milestone in self.milestones)
+
+
+FIELDS = {each.name: each for each in dataclasses.fields(Recipe)}
+
+
+def field_types() -> dict[str, Any]:
+    """The type of every field."""
+    return get_type_hints(Recipe)
+
+
+def field_help() -> dict[str, str]:
+    """What every field means, from the docstring of `Recipe`."""
+    lines = inspect.cleandoc(Recipe.__doc__ or "").splitlines()
+    pairs = (line.strip().split(": ", 1) for line in lines if line.startswith("    "))
+    return {name: text for name, text in pairs if name in FIELDS}
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    return sorted(path.stem for path in RECIPES_FOLDER.glob("*.yaml"))
+
+
+def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
+    """Read a recipe by its name or from a YAML file, with some of its fields overridden.
+
+    Overriding ``epochs`` stretches or shrinks the whole schedule: the milestones move with it, unless they are
+    overridden as well, and ``full_epochs`` keeps the recipe's own length.
+
+    Raises:
+        UserError: for an unknown recipe, field or value; it names the nearest known one.
+    """
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+    else:
+        path = known("recipe", name, {each: RECIPES_FOLDER / f"{each}.yaml" for each in recipe_names()})
+    fields = {"name": path.stem, **_read_yaml(path)}
+    overrides = overrides or {}
+    for key in (*fields, *overrides):
+        known(f"field of recipe {name!r}:", key, FIELDS)
+    if "epochs" in overrides and isinstance(fields.get("epochs"), int):
+        fields["full_epochs"] = fields.get("full_epochs") or fields["epochs"]
+        ratio = overrides["epochs"] / fields["epochs"]
+        fields["milestones"] = [milestone * ratio for milestone in fields.get("milestones", [])]
+    return parse_recipe({**fields, **overrides}, source=str(path))
+
+
+def parse_recipe(fields: dict[str, Any], source: str) -> Recipe:
+    """Build a recipe from plain values, checking each against its field's type.
+
+    Raises:
+        UserError: for a missing field or a value of the wrong type; it names ``source``.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Recipe)
+    try:
+        return Recipe(**parser.parse_object(fields).as_dict())
+    except ArgumentError as error:
+        raise UserError(f"{source}: {error}") from error
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(fields, dict):
+        raise UserError(f"{path} should hold the fields of a recipe, one 'name: value' a line")
+    return fields

@@ -1,0 +1,263 @@
+"""The report of a comparison: one page, its Markdown twin and the numbers as JSON, from run folders alone."""
+
+import dataclasses
+import html
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from rich.table import Table
+from rich.text import Text
+
+from binorm.experiments import tables
+from binorm.experiments.atomic import write_bytes_atomically, write_text_atomically
+from binorm.experiments.errors import UserError
+from binorm.experiments.figures import DARK, norm_colours
+from binorm.experiments.pictures import gate_curves, gate_histograms, learning_curves, samples
+from binorm.experiments.run_folder import RunResult, find_runs, read_run
+from binorm.experiments.statistics import number, signed
+from binorm.experiments.tables import BASELINE, Cost, Failure, Row, Run
+
+LAST_EPOCH = "last epoch"
+BEST_EPOCH = "best epoch (chosen on the test set)"
+EXPLANATION = (
+    "Mean ± sample standard deviation over runs. The last epoch is the main figure. Differences are paired by seed; "
+    "their 95 % intervals and p-values are those of the paired t-test, not corrected for the number of comparisons. "
+    "The best epoch is chosen with the labels of the very pictures it is measured on, so it flatters."
+)
+CURVES_EXPLANATION = (
+    "Lines are means over runs, bands ± one standard deviation, and the number is the mean of the last epoch. "
+    "The axis shows what comes after the first fifth of training."
+)
+GATES_EXPLANATION = (
+    "Share of channels in ten equal bins: a gate of 1 is batch norm, of 0 instance norm. Gates of all runs together."
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `write_report` wrote.
+
+    Attributes:
+        title: of the recipe.
+        summary: one sentence: what was compared, on what.
+        schedule: ``"short schedule: 5 of 164 epochs"`` where runs are shorter than their recipe, else None.
+        rows: the accuracies, by evaluation set, then norm.
+        costs: by norm.
+        notes: what a reader must know before believing the table.
+        failures: the runs that did not finish.
+        html: the page; ``markdown`` and ``json`` lie beside it.
+    """
+
+    title: str
+    summary: str
+    schedule: str | None
+    rows: tuple[Row, ...]
+    costs: tuple[Cost, ...]
+    notes: tuple[str, ...]
+    failures: tuple[Failure, ...]
+    html: Path
+    markdown: Path
+    json: Path
+
+
+def write_report(folder: Path) -> Report:
+    """Report on the runs in ``folder/<norm>/seed<k>/``: ``report.html``, ``report.md``, ``report.json``, ``figures/``.
+
+    Raises:
+        UserError: there are no runs, a file of a finished run is missing or damaged, or the report cannot be written.
+    """
+    runs = [read_run(path) for path in find_runs(folder)]
+    if not runs:
+        raise UserError(
+            f"there are no runs in {folder}: expected <norm>/seed<k>/ there, as `binorm compare` writes them"
+        )
+    done = tables.finished(runs)
+    report = Report(
+        title=str(done[0].config.get("title", folder.name)) if done else folder.name,
+        summary=_summary(runs),
+        schedule=tables.schedule_label(runs),
+        rows=tables.accuracy_rows(runs),
+        costs=tables.costs(runs),
+        notes=tables.notes(runs),
+        failures=tables.failures(runs),
+        html=folder / "report.html",
+        markdown=folder / "report.md",
+        json=folder / "report.json",
+    )
+    pictures = {
+        "curves": learning_curves(done, report.schedule),
+        "histograms": gate_histograms(done, report.schedule),
+        "gates": gate_curves(done, report.schedule),
+        "samples": samples(done),
+    }
+    for picture in (picture for group in pictures.values() for picture in group):
+        write_bytes_atomically(folder / "figures" / picture.file, picture.content)
+    context = _context(report, runs) | pictures
+    write_text_atomically(report.markdown, _environment(markdown=True).get_template("report.md.jinja").render(context))
+    write_text_atomically(report.json, json.dumps(_as_json(report, runs), indent=1, allow_nan=False) + "\n")
+    write_text_atomically(report.html, _environment().get_template("report.html.jinja").render(context))
+    return report
+
+
+def console_table(report: Report) -> Table:
+    """The accuracies of a report for the terminal."""
+    table = Table(title=Text(report.title), caption=Text(report.schedule) if report.schedule else None)
+    table.add_column("evaluated on")
+    table.add_column("norm")
+    for heading in ("runs", LAST_EPOCH, f"difference to {BASELINE} (95 % CI)", BEST_EPOCH):
+        table.add_column(heading, justify="right")
+    for place, row in enumerate(report.rows):
+        first = place == 0 or report.rows[place - 1].evaluation != row.evaluation
+        if first and place:
+            table.add_section()
+        cells = (
+            Text(row.evaluation if first else ""),
+            Text(row.norm),
+            Text(row.runs_text),
+            Text(row.last.text(), style="bold"),
+            Text(row.difference.text() if row.difference else ""),
+            Text(row.best.text(), style="dim"),
+        )
+        table.add_row(*cells)
+    return table
+
+
+def _summary(runs: Sequence[Run]) -> str:
+    done = tables.finished(runs)
+    if not done:
+        return f"None of {len(runs)} runs has finished yet."
+    lengths = sorted({run.config["epochs"] for run in done})
+    machines = {str(run.record.machine.get("gpu") or run.record.machine.get("cpu")) for run in done}
+    trained = f"{number(done[0].record.data['train'], 0)} training pictures"
+    networks = dict.fromkeys(run.config.get("model", "unknown network") for run in done)
+    data = dict.fromkeys(run.record.data.get("name", "unknown data") for run in done)
+    return (
+        f"{_listed(tables.norms_of(runs))} in {_listed(networks)} on {_listed(data)} ({trained}), "
+        f"{_listed(lengths)} epoch{'s' * (lengths != [1])}, {_seeds({run.seed for run in done})}, "
+        f"on {_listed(sorted(machines))}."
+    )
+
+
+def _listed(names: Iterable[object]) -> str:
+    *most, last = map(str, names)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _seeds(seeds: set[int]) -> str:
+    low, high = min(seeds), max(seeds)
+    if len(seeds) > 2 and len(seeds) == high - low + 1:
+        return f"seeds {low} to {high}"
+    return f"seed{'s' * (len(seeds) > 1)} {_listed(sorted(seeds))}"
+
+
+def _context(report: Report, runs: Sequence[Run]) -> dict[str, Any]:
+    """What the templates show besides the pictures."""
+    done = tables.finished(runs)
+    records = [run.record for run in runs if run.record is not None]
+    sets = tables.evaluation_sets(runs)
+    return {
+        "report": report,
+        "tables": {name: [row for row in report.rows if row.evaluation == name] for name in sets},
+        "pictures_of": {name: _set_size(done, name) for name in sets},
+        "reach": {name: _reach(report, name) for name in sets},
+        "explanation": EXPLANATION,
+        "curves_explanation": CURVES_EXPLANATION,
+        "gates_explanation": GATES_EXPLANATION,
+        "colours": {norm: (light, DARK[light]) for norm, light in norm_colours(tables.norms_of(runs)).items()},
+        "baseline": BASELINE,
+        "last_epoch": LAST_EPOCH,
+        "best_epoch": BEST_EPOCH,
+        "skipped": _skipped(runs),
+        "commands": list(dict.fromkeys(record.command for record in records)),
+        "total_time": _duration(sum(record.seconds for record in records)),
+        "run_count": len(runs),
+        "started": min((record.started for record in records), default=""),
+        "provenance": tables.provenance(runs),
+        "recipe": tables.merge(run.config for run in done),
+    }
+
+
+def _set_size(runs: Sequence[RunResult], evaluation: str) -> int:
+    """The pictures in an evaluation set; 0 where runs disagree, which a note then says."""
+    sizes = {run.record.data["evaluation"].get(evaluation) for run in runs}
+    return sizes.pop() or 0 if len(sizes) == 1 else 0
+
+
+def _reach(report: Report, evaluation: str) -> float:
+    """The farthest from 0 that an interval of the table goes; 0 without intervals."""
+    differences = [row.difference for row in report.rows if row.evaluation == evaluation and row.difference]
+    bounds = [abs(bound) for each in differences for bound in (each.low, each.high) if math.isfinite(bound)]
+    return max(bounds, default=0.0)
+
+
+def _skipped(runs: Sequence[Run]) -> list[str]:
+    names = [name for run in runs if run.record is not None for name in run.record.data.get("skipped") or ()]
+    return sorted(map(str, dict.fromkeys(names)))
+
+
+def _duration(seconds: float) -> str:
+    """``"45 s"``, ``"3 min 20 s"``, ``"1 h 12 min"``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _environment(markdown: bool = False) -> Environment:
+    """Templates in which every value is escaped unless it is marked as safe: run files are not trusted."""
+    environment = Environment(
+        loader=PackageLoader("binorm.experiments"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # For Markdown, this runs before the escaping for HTML, which then lets the result through.
+        finalize=_escape_markdown if markdown else None,
+    )
+    environment.filters |= {"number": number, "signed": signed, "attribute": _attribute}
+    return environment
+
+
+def _escape_markdown(value: object) -> Markup:
+    """``value`` as text that GitHub's Markdown shows literally, on one line."""
+    if isinstance(value, Markup):
+        return value
+    text = html.escape(" ".join(str(value).split()), quote=False)
+    return Markup(re.sub(r"([\\`*_{}\[\]|#~$])", r"\\\1", text))  # noqa: S704 - escaped in this line
+
+
+def _attribute(value: object) -> Markup:
+    """``value`` inside an HTML tag of a Markdown file, where its characters mean nothing to Markdown."""
+    return Markup(html.escape(str(value)))  # noqa: S704 - escaped in this line
+
+
+def _as_json(report: Report, runs: Sequence[Run]) -> Any:
+    """The report's numbers and those of each run, without paths of this machine; what is not finite becomes null."""
+    entries = {key: value for key, value in dataclasses.asdict(report).items() if not isinstance(value, Path)}
+    entries["runs"] = [
+        {
+            "norm": run.norm,
+            "seed": run.seed,
+            "last": {name: run.accuracies(name)[-1] for name in run.evaluation_sets},
+            "best": {name: max(run.accuracies(name)) for name in run.evaluation_sets},
+            "record": dataclasses.asdict(run.record),
+        }
+        for run in tables.finished(runs)
+    ]
+    return _finite(entries)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

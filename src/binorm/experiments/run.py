@@ -1,0 +1,254 @@
+"""One run: a recipe, a norm and a seed become one folder with everything that is known about it."""
+
+import dataclasses
+import json
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+import yaml
+from filelock import FileLock, Timeout
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
+
+from binorm import gate_parameters
+from binorm.experiments.atomic import write_text_atomically
+from binorm.experiments.checkpoint import (
+    LAST_CHECKPOINT,
+    WEIGHTS_FILE,
+    AtomicCheckpointIO,
+    Trained,
+    load_safely,
+    save_weights,
+)
+from binorm.experiments.data.batches import EvaluationBatches, TrainingBatches
+from binorm.experiments.data.dataset import Dataset
+from binorm.experiments.data.samples import write_samples
+from binorm.experiments.errors import Interrupted, UserError
+from binorm.experiments.machine import Settings, choose_settings, describe_machine, describe_versions
+from binorm.experiments.models import create
+from binorm.experiments.progress import ProgressDisplay
+from binorm.experiments.recipe import Recipe
+from binorm.experiments.recorder import Recorder
+from binorm.experiments.tasks.classification import Classification, DivergenceError
+
+EVALUATION_BATCH = 500
+
+
+def run_folder(out: Path, recipe: Recipe, norm: str, seed: int) -> Path:
+    """Where a run lives."""
+    return out / recipe.name / norm / f"seed{seed}"
+
+
+def run_status(folder: Path, recipe: Recipe) -> str | None:
+    """``running`` (or interrupted), ``finished``, ``diverged``, or None for a run that never started.
+
+    Raises:
+        UserError: if the folder holds a run of another configuration: nothing is ever overwritten.
+    """
+    try:
+        kept = yaml.safe_load((folder / "config.yaml").read_text())
+        status = json.loads((folder / "run.json").read_text())["status"]
+    except FileNotFoundError:
+        return None
+    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder} is damaged ({error}): delete it to train this run again") from error
+    asked = dataclasses.asdict(recipe)
+    differing = [name for name in asked if not isinstance(kept, dict) or kept.get(name) != asked[name]]
+    if differing:
+        changes = ", ".join(f"{name} {kept.get(name)!r} there, {asked[name]!r} asked for" for name in differing)
+        raise UserError(f"{folder} holds a run of another configuration ({changes}): choose another --out")
+    return str(status)
+
+
+def run(
+    recipe: Recipe, norm: str, seed: int, dataset: Dataset, out: Path, command: str, display: ProgressDisplay
+) -> Path:
+    """Train one network, or finish what an interrupted call began, to the same result; return its folder.
+
+    A finished or diverged run is left as it is.
+
+    Raises:
+        UserError: for whatever the user can mend; `DivergenceError`, which is one, after noting it in the folder.
+        Interrupted: on SIGINT or SIGTERM; the last finished epoch is kept.
+    """
+    folder = run_folder(out, recipe, norm, seed)
+    with _sole_use(folder):
+        if run_status(folder, recipe) in ("finished", "diverged"):
+            return folder
+        return _Run(recipe, norm, seed, dataset, folder, command).train(display)
+
+
+class _Run:
+    def __init__(self, recipe: Recipe, norm: str, seed: int, dataset: Dataset, folder: Path, command: str) -> None:
+        self.recipe, self.norm, self.seed = recipe, norm, seed
+        self.dataset, self.folder, self.command = dataset, folder, command
+        if len(dataset.train) < recipe.batch_size:
+            raise UserError(
+                f"{dataset.name} has {len(dataset.train)} training pictures, fewer than one batch of "
+                f"{recipe.batch_size}: choose a smaller --batch_size"
+            )
+        self.settings = choose_settings(recipe, len(dataset.train))
+        torch.manual_seed(seed)  # every norm starts from the same weights
+        self.network = create(recipe.model, len(dataset.classes), norm).to(memory_format=torch.channels_last)
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def train(self, display: ProgressDisplay) -> Path:
+        configuration = yaml.safe_dump(dataclasses.asdict(self.recipe), sort_keys=False)
+        write_text_atomically(self.folder / "config.yaml", configuration)
+        pictures = len(self.dataset.train) // self.recipe.batch_size * self.recipe.batch_size
+        recorder = Recorder(self.folder, self.network, self.dataset.evaluation, pictures)
+        self._note("running", recorder)
+        write_samples(self.folder / "samples", self.dataset)
+        try:
+            self._fit(recorder, display)
+        except DivergenceError as error:
+            self._note("diverged", recorder, str(error))
+            raise
+        trained = Trained(self.recipe, self.norm, self.seed, self.dataset.classes)
+        save_weights(self.folder / WEIGHTS_FILE, self.network, trained)
+        self._note("finished", recorder)
+        return self.folder
+
+    def _fit(self, recorder: Recorder, display: ProgressDisplay) -> None:
+        device = torch.device(self.settings.device)
+        training = TrainingBatches(
+            self.dataset, self.recipe.batch_size, self.recipe.crop_padding, self.recipe.flip, self.seed, device
+        )
+        sets = self.dataset.evaluation.values()
+        evaluation = [EvaluationBatches(images, self.dataset, EVALUATION_BATCH, device) for images in sets]
+        module = Classification(
+            self.network,
+            self.recipe,
+            len(self.dataset.classes),
+            tuple(self.dataset.evaluation),
+            training,
+            self.seed,
+        )
+        if self.settings.compiled:
+            torch.compiler.reset()  # graphs of earlier runs would count towards the limit of recompilations
+            self.network.compile(dynamic=False)
+        checkpoint = self.folder / LAST_CHECKPOINT
+        label = f"{self.recipe.name} {self.norm} seed {self.seed}"
+        with _stopping_on_signals(), _quiet_lightning():
+            trainer = _trainer(self.recipe, self.settings, self.folder, [recorder, display.run(label, recorder)])
+            trainer.fit(module, training, evaluation, ckpt_path=_resumable(checkpoint), weights_only=True)
+
+    def _note(self, status: str, recorder: Recorder, reason: str | None = None) -> None:
+        """Write ``run.json``: what the run is, where it stands, and everything that its figures can depend on."""
+        facts = {
+            "recipe": self.recipe.name,
+            "norm": self.norm,
+            "seed": self.seed,
+            "status": status,
+            "reason": reason,
+            "command": self.command,
+            "started": self.started,
+            "seconds": round(sum(row["seconds"] for row in recorder.rows), 1),
+            "settings": dataclasses.asdict(self.settings),
+            "parameters": _count(self.network),
+            "gates": sum(gate.numel() for gate in gate_parameters(self.network) if gate.requires_grad),
+            "versions": describe_versions(),
+            "machine": describe_machine(),
+            "data": {
+                "name": self.dataset.name,
+                "source": self.dataset.source,
+                "train": len(self.dataset.train),
+                "evaluation": {name: len(images) for name, images in self.dataset.evaluation.items()},
+                "classes": list(self.dataset.classes),
+                "skipped": list(self.dataset.skipped),
+            },
+        }
+        write_text_atomically(self.folder / "run.json", json.dumps(facts, indent=2) + "\n")
+
+
+def _trainer(recipe: Recipe, settings: Settings, folder: Path, callbacks: list[Callback]) -> Trainer:
+    saving = ModelCheckpoint(
+        (folder / LAST_CHECKPOINT).parent,
+        filename=LAST_CHECKPOINT.stem,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    return Trainer(
+        accelerator="gpu" if settings.device == "cuda" else "cpu",
+        devices=1,
+        precision="bf16-mixed" if settings.precision == "bfloat16" else "32-true",
+        max_epochs=recipe.epochs,
+        logger=TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False),
+        callbacks=[*callbacks, saving],
+        plugins=[AtomicCheckpointIO()],
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+
+
+def _resumable(checkpoint: Path) -> Path | None:
+    """The checkpoint to go on from; a damaged one is named here, before anything is built on it."""
+    if not checkpoint.exists():
+        return None
+    load_safely(checkpoint)
+    return checkpoint
+
+
+def _count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+@contextmanager
+def _sole_use(folder: Path) -> Iterator[None]:
+    """Keep a second process out of a run's folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise UserError(f"another process is training {folder}: wait for it, or choose another --out") from error
+    except PermissionError as error:
+        raise UserError(f"cannot write to {folder}: choose a folder that you may write to with --out") from error
+
+
+@contextmanager
+def _stopping_on_signals() -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into `Interrupted`, wherever the training is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+
+    def stop(signal_number: int, frame: FrameType | None) -> None:
+        signal.signal(signal_number, signal.SIG_IGN)  # one stop is enough
+        raise Interrupted(signal_number)
+
+    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Silence Lightning's hints about loaders, loggers and hardware: they are about choices made here on purpose."""
+    loggers: list[Any] = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [each.level for each in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\.")
+        for each in loggers:
+            each.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for each, level in zip(loggers, levels, strict=True):
+                each.setLevel(level)

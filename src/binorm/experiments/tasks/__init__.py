@@ -1,0 +1,1 @@
+"""The tasks: what a training step computes."""

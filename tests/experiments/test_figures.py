@@ -1,0 +1,97 @@
+import itertools
+import math
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+
+from binorm.experiments import figures
+from binorm.experiments.figures import Line, gate_curves, gate_histogram, learning_curves, norm_colours, stage_colours
+
+HOSTILE = "--><script>alert(1)</script> $x_1$ & 数字"
+
+
+def line(label="bn", colour="#0072b2", epochs=20, runs=3):
+    return Line(label, colour, {epoch: [50 + epoch + run for run in range(runs)] for epoch in range(1, epochs + 1)})
+
+
+def texts(svg):
+    drawing = ElementTree.fromstring(svg)  # noqa: S314 - drawn a moment ago
+    return [element.text for element in drawing.iter("{http://www.w3.org/2000/svg}text")]
+
+
+@pytest.mark.parametrize(
+    "svg",
+    [
+        lambda: learning_curves(HOSTILE, [line("bn"), line(HOSTILE, "#d55e00")], HOSTILE),
+        lambda: gate_curves(HOSTILE, [line(HOSTILE)], HOSTILE),
+        lambda: gate_histogram(HOSTILE, [0.1] * 10, "#d55e00", HOSTILE),
+    ],
+)
+def test_names_are_text_and_nothing_else(svg):
+    drawn = svg()
+    assert drawn.startswith("<svg")
+    assert "<script" not in drawn
+    assert HOSTILE in texts(drawn)
+
+
+def test_figures_are_small_and_alike_every_time():
+    draw = [learning_curves("test", [line(), line("bin", "#d55e00")]) for _ in range(2)]
+    assert draw[0] == draw[1]
+    assert len(draw[0]) < 15_000
+    assert len(gate_histogram("total", [0.1] * 10, "#d55e00")) < 10_000
+
+
+def test_every_colour_has_a_twin_for_dark_pages():
+    svg = learning_curves("test", [line(colour="#0072b2")])
+    style = svg[svg.index("@media (prefers-color-scheme: dark)") : svg.index("</style>")]
+    assert '[style*="stroke: #0072b2"]{stroke: #56b4e9 !important}' in style
+    assert figures.INK in style
+    assert "#d55e00" not in style
+
+
+def test_lines_end_in_their_name_and_last_mean():
+    assert "bin 71.0" in texts(learning_curves("test", [line("bin")]))
+    assert "stage1 0.75" in texts(gate_curves("gates", [Line("stage1", "#6b6b6b", {0: [1.0, 1.0], 1: [0.5, 1.0]})]))
+
+
+def test_names_that_would_collide_move_apart():
+    places = figures._apart([10.0, 10.1, 10.2, 99.9, 100.0], gap=5, top=100)
+    assert all(high - low >= 5 - 1e-9 for low, high in itertools.pairwise(places))
+    assert places[-1] <= 100
+
+
+@pytest.mark.parametrize(
+    "values", [{1: [50.0]}, {1: [math.nan], 2: [math.nan]}, {1: [40.0, math.nan], 2: [50.0, 51.0]}]
+)
+def test_short_and_broken_curves_are_drawn(values):
+    assert "test" in texts(learning_curves("test", [Line("bn", "#0072b2", values)]))
+
+
+def test_runs_of_different_length_share_a_figure():
+    svg = learning_curves("test", [Line("bn", "#0072b2", {1: [40.0, 41.0], 2: [50.0, 51.0], 3: [60.0]})])
+    assert "bn 60.0" in texts(svg)
+
+
+def test_the_axis_leaves_out_the_steep_start_of_long_curves():
+    low, high = figures._focus([Line("bn", "#0072b2", {epoch: [min(epoch * 10.0, 90.0)] for epoch in range(1, 101)})])
+    assert (low, high) == (89.5, 90.5)
+    assert figures._focus([Line("bn", "#0072b2", {1: [10.0], 2: [50.0]})])[0] < 10
+
+
+def test_histograms_name_each_share():
+    assert texts(gate_histogram("total", [0.103, 0, 0, 0, 0, 0, 0, 0, 0.178, 0.719], "#d55e00")).count(".000") == 7
+
+
+def test_norms_keep_their_colour():
+    assert norm_colours(["bin", "bn"]) == {"bn": "#0072b2", "bin": "#d55e00"}
+    some, more = norm_colours(["bn", "zeta"]), norm_colours(["zeta", "in", "bin", "bn"])
+    assert some["zeta"] == more["zeta"]
+    assert len(set(norm_colours(["bn", "in", "bn+in", "bin", "alpha", "zeta"]).values())) == 6
+    assert len(set(stage_colours(["stem", "layer1", "layer2", "layer3", "layer4"]).values())) == 5
+
+
+def test_pyplot_and_its_global_state_stay_out():
+    code = "import binorm.experiments.figures as f, sys; f.gate_histogram('t', [1.0], '#d55e00')"
+    subprocess.run([sys.executable, "-c", f"{code}; assert 'matplotlib.pyplot' not in sys.modules"], check=True)  # noqa: S603
