@@ -1,4 +1,4 @@
-"""Precisions: what goes in comes out, in training and evaluation, with parameters of the same or of higher precision."""
+"""Dtypes: what goes in comes out, in training and evaluation, with parameters of the same or of higher precision."""
 
 import pytest
 import torch
@@ -31,16 +31,19 @@ def test_output_and_gradients_have_the_dtype_of_what_they_belong_to(shape, dtype
     torch.testing.assert_close(output, expected.to(dtype))
 
 
-@pytest.mark.parametrize("cast", ["half", "bfloat16", "double"])
-def test_a_cast_layer_keeps_running_statistics_as_a_cast_batch_norm(cast) -> None:
+@pytest.mark.parametrize("dtype", LOW_PRECISIONS, ids=str)
+def test_running_statistics_of_a_cast_layer_are_as_exact_as_those_of_a_cast_batch_norm(dtype) -> None:
     torch.manual_seed(1)
-    layer, batch_norm = (getattr(norm, cast)() for norm in (binorm.BatchInstanceNorm2d(3), nn.BatchNorm2d(3)))
-    for _ in range(3):
-        x = batch_of_styles((4, 3, 5, 6), layer.gate.dtype)
+    layer, batch_norm = binorm.BatchInstanceNorm2d(64).to(dtype), nn.BatchNorm2d(64).to(dtype)
+    exact = nn.BatchNorm2d(64).double()
+    for _ in range(20):
+        x = batch_of_styles((4, 64, 5, 6), dtype)
         layer(x)
         batch_norm(x)
-    for name, buffer in batch_norm.named_buffers():
-        torch.testing.assert_close(layer.get_buffer(name), buffer)
+        exact(x.double())
+    for name in ("running_mean", "running_var"):
+        ours, theirs = ((getattr(norm, name) - getattr(exact, name)).norm() for norm in (layer, batch_norm))
+        assert ours <= 1.5 * theirs
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

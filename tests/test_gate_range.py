@@ -1,9 +1,8 @@
-"""The gates stay in [0, 1] by themselves: with any optimizer, in every forward pass and every state dict, with no call."""
+"""The gates stay in [0, 1] by themselves: with any optimizer, in every forward pass and every state dict."""
 
 import copy
 import io
 import pickle
-import warnings
 from collections.abc import Callable
 
 import pytest

@@ -1,4 +1,4 @@
-"""Memory layouts: any strides of input and gradient give the values of contiguous tensors, laid out as by batch norm."""
+"""Memory layouts: any strides of input and gradient give the values of contiguous ones, laid out as by batch norm."""
 
 import pytest
 import torch
@@ -50,7 +50,10 @@ VIEWS = {
         (4, 3, 2, 7, 8),
         lambda x: x.to(memory_format=torch.channels_last_3d)[:, :, :, 1:-1, 1:-1],
     ),
-    "5d channels_last_3d some channels": ((4, 5, 2, 5, 6), lambda x: x.to(memory_format=torch.channels_last_3d)[:, 1:4]),
+    "5d channels_last_3d some channels": (
+        (4, 5, 2, 5, 6),
+        lambda x: x.to(memory_format=torch.channels_last_3d)[:, 1:4],
+    ),
 }
 
 

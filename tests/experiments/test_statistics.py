@@ -81,7 +81,11 @@ def test_the_verdict_follows_the_interval(low, high, verdict):
 
 
 def test_text():
-    assert PairedDifference(5, 0.57, 0.21, 0.93, 0.012).text() == "+0.57 [+0.21 to +0.93], p = 0.012"
-    assert PairedDifference(5, -0.57, -0.93, -0.21, 0.0001).text() == "−0.57 [−0.93 to −0.21], p < 0.001"
+    difference = PairedDifference(5, 0.57, 0.21, 0.93, 0.0124)
+    assert difference.text() == "+0.57 (+0.21 to +0.93)"
+    assert difference.p_text() == "p = 0.012"
+    difference = PairedDifference(5, -0.57, -0.93, -0.21, 0.0001)
+    assert difference.text() == "−0.57 (−0.93 to −0.21)"
+    assert difference.p_text() == "p < 0.001"
     assert number(1234567.0, 0) == "1,234,567"
     assert (signed(-0.001, 2), signed(0.001, 2), signed(-1234.5, 1)) == ("0.00", "0.00", "−1,234.5")

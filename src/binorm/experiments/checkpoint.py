@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,9 @@ def load_safely(path: Path) -> dict[str, Any]:
         UserError: naming the file and what is wrong with it.
     """
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle versions; what cannot be read is an error below
+            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path} is refused: it is damaged, or it holds objects besides tensors and plain values, which could run "

@@ -16,7 +16,7 @@ from rich.console import Console
 from binorm.experiments.errors import Interrupted, UserError, nearest
 from binorm.experiments.recipe import FIELDS, field_help, field_types, load_recipe, recipe_names
 
-CONSOLE = Console(highlight=False)
+CONSOLE = Console(highlight=False, soft_wrap=True)
 ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
 NOT_OVERRIDABLE = {"name", "title", "full_epochs"}
 
@@ -24,17 +24,10 @@ NOT_OVERRIDABLE = {"name", "title", "full_epochs"}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0, 2 for the user's mistake, 128 + n when stopped by signal n."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    warnings.showwarning = _show_warning  # type: ignore[assignment]
-    parsers = _parsers()
-    parser = _main_parser(parsers)
     try:
-        if not arguments:
-            parser.print_help()
-            return 2
-        _check_options(arguments, parsers)
-        parsed = parser.parse_args(arguments)
-        options = parsed[parsed.command]
-        return COMMANDS[parsed.command][0](options, "binorm " + shlex.join(arguments))
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            return _run(arguments)
     except (UserError, ArgumentError) as error:
         ERRORS.print("[bold red]error:[/]", _plain(str(error)))
         return 2
@@ -46,6 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _run(arguments: list[str]) -> int:
+    parsers = _parsers()
+    parser = _main_parser(parsers)
+    if not arguments:
+        parser.print_help()
+        return 2
+    _check_options(arguments, parsers)
+    parsed = parser.parse_args(arguments)
+    command = COMMANDS[parsed.command][0]
+    return command(parsed[parsed.command], "binorm " + shlex.join(arguments))
+
+
 def _compare(options: Namespace, command: str) -> int:
     from binorm.experiments.compare import train_all
     from binorm.experiments.report import console_table, write_report
@@ -55,7 +60,7 @@ def _compare(options: Namespace, command: str) -> int:
     diverged = train_all(recipe, norms, list(range(options.seeds)), options.data, options.out, command, CONSOLE)
     folder = options.out / recipe.name
     CONSOLE.print(console_table(write_report(folder)))
-    CONSOLE.print(f"report: {folder / 'report.html'}", soft_wrap=True)
+    CONSOLE.print(f"report: {folder / 'report.html'}")
     for error in diverged:
         ERRORS.print("[bold red]diverged:[/]", _plain(str(error)))
     return 2 if diverged else 0
@@ -69,7 +74,7 @@ def _train(options: Namespace, command: str) -> int:
     diverged = train_all(recipe, [options.norm], [options.seed], options.data, options.out, command, CONSOLE)
     for error in diverged:
         raise error
-    CONSOLE.print(f"run: {run_folder(options.out, recipe, options.norm, options.seed)}", soft_wrap=True)
+    CONSOLE.print(f"run: {run_folder(options.out, recipe, options.norm, options.seed)}")
     return 0
 
 

@@ -35,6 +35,8 @@ def train_all(
     known("data set", recipe.dataset, data.DATASETS)
     for norm in norms:
         known("norm", norm, NORMS)
+    if not seeds:
+        raise UserError("seeds should be at least 1 (got 0)")
     if not norms or len(set(norms)) < len(norms):
         raise UserError(f"norms should name each norm once (got {','.join(norms)!r})")
     runs = [(norm, seed) for seed in seeds for norm in norms]
@@ -56,8 +58,7 @@ def train_all(
     settings = choose_settings(recipe, len(dataset.train))
     console.print(
         f"{recipe.title}: {len(dataset.train):,} training pictures, {recipe.epochs} epochs"
-        f"{_short(recipe)}, {len(open_runs)} runs on {settings}",
-        highlight=False,
+        f"{_short(recipe)}, {len(open_runs)} runs on {settings}"
     )
     diverged = []
     steps = recipe.epochs * (len(dataset.train) // recipe.batch_size)

@@ -35,7 +35,7 @@ class Picture:
 def learning_curves(runs: Sequence[RunResult], note: str | None) -> list[Picture]:
     """One figure for each evaluation set and one for the training pictures."""
     colours = figures.norm_colours(tables.norms_of(runs))
-    pictures = []
+    pictures: list[Picture] = []
     for data in (*tables.evaluation_sets(runs), "train"):
         lines = []
         for norm, colour in colours.items():

@@ -104,8 +104,7 @@ class _RunProgress(Callback):
         left = "" if self.display.console.is_terminal else f"  {self.display.time_left()} left"
         self.display.console.print(
             f"{self.label}  epoch {row['epoch']}/{trainer.max_epochs}  loss {row['train_loss']:.3f}  {accuracies}  "
-            f"{row['images_per_second']:,.0f} images/s{left}",
-            highlight=False,
+            f"{row['images_per_second']:,.0f} images/s{left}"
         )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

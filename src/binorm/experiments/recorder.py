@@ -63,6 +63,7 @@ class Recorder(Callback):
                 "epoch": trainer.current_epoch + 1,
                 "learning_rate": self._learning_rate,
                 "seconds": round(self._seconds, 3),
+                "evaluation_seconds": round(time.perf_counter() - self._epoch_started - self._seconds, 3),
                 "images_per_second": round(self.pictures_per_epoch / self._seconds, 1),
                 **{name: round(value, 6) for name, value in metrics.items()},
             }

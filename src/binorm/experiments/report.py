@@ -12,6 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -33,7 +34,7 @@ EXPLANATION = (
 )
 CURVES_EXPLANATION = (
     "Lines are means over runs, bands ± one standard deviation, and the number is the mean of the last epoch. "
-    "The axis shows what comes after the first fifth of training."
+    "Axes are fitted to what comes after the first fifth of training."
 )
 GATES_EXPLANATION = (
     "Share of channels in ten equal bins: a gate of 1 is batch norm, of 0 instance norm. Gates of all runs together."
@@ -107,25 +108,25 @@ def write_report(folder: Path) -> Report:
 
 
 def console_table(report: Report) -> Table:
-    """The accuracies of a report for the terminal."""
-    table = Table(title=Text(report.title), caption=Text(report.schedule) if report.schedule else None)
-    table.add_column("evaluated on")
-    table.add_column("norm")
-    for heading in ("runs", LAST_EPOCH, f"difference to {BASELINE} (95 % CI)", BEST_EPOCH):
+    """The accuracies of a report for the terminal, within 80 columns."""
+    table = Table(
+        title=Text(report.title), caption=Text(report.schedule) if report.schedule else None, box=box.SIMPLE_HEAD
+    )
+    table.add_column("top-1, %")
+    for heading in ("runs", LAST_EPOCH, f"difference to {BASELINE}\n(95 % interval)", BEST_EPOCH):
         table.add_column(heading, justify="right")
-    for place, row in enumerate(report.rows):
-        first = place == 0 or report.rows[place - 1].evaluation != row.evaluation
-        if first and place:
-            table.add_section()
-        cells = (
-            Text(row.evaluation if first else ""),
-            Text(row.norm),
-            Text(row.runs_text),
-            Text(row.last.text(), style="bold"),
-            Text(row.difference.text() if row.difference else ""),
-            Text(row.best.text(), style="dim"),
-        )
-        table.add_row(*cells)
+    for evaluation in dict.fromkeys(row.evaluation for row in report.rows):
+        table.add_section()
+        table.add_row(Text(evaluation, style="bold"))
+        for row in report.rows:
+            if row.evaluation == evaluation:
+                table.add_row(
+                    Text(f"  {row.norm}"),
+                    Text(row.runs_text),
+                    Text(row.last.text(), style="bold"),
+                    Text(row.difference.text() if row.difference else ""),
+                    Text(row.best.text(), style="dim"),
+                )
     return table
 
 

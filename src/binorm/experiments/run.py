@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import torch
 import yaml
@@ -43,6 +42,8 @@ from binorm.experiments.recorder import Recorder
 from binorm.experiments.tasks.classification import Classification, DivergenceError
 
 EVALUATION_BATCH = 500
+# Their hints are about loaders, loggers and hardware: choices made here on purpose.
+QUIET = ("lightning.pytorch", "lightning.fabric", "torch.utils.cpp_extension")
 
 
 def run_folder(out: Path, recipe: Recipe, norm: str, seed: int) -> Path:
@@ -140,7 +141,7 @@ class _Run:
             self.network.compile(dynamic=False)
         checkpoint = self.folder / LAST_CHECKPOINT
         label = f"{self.recipe.name} {self.norm} seed {self.seed}"
-        with _stopping_on_signals(), _quiet_lightning():
+        with _stopping_on_signals(), _without_hints():
             trainer = _trainer(self.recipe, self.settings, self.folder, [recorder, display.run(label, recorder)])
             trainer.fit(module, training, evaluation, ckpt_path=_resumable(checkpoint), weights_only=True)
 
@@ -154,7 +155,7 @@ class _Run:
             "reason": reason,
             "command": self.command,
             "started": self.started,
-            "seconds": round(sum(row["seconds"] for row in recorder.rows), 1),
+            "seconds": round(sum(row["seconds"] + row["evaluation_seconds"] for row in recorder.rows), 1),
             "settings": dataclasses.asdict(self.settings),
             "parameters": _count(self.network),
             "gates": sum(gate.numel() for gate in gate_parameters(self.network) if gate.requires_grad),
@@ -239,9 +240,9 @@ def _stopping_on_signals() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's hints about loaders, loggers and hardware: they are about choices made here on purpose."""
-    loggers: list[Any] = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+def _without_hints() -> Iterator[None]:
+    """Silence Lightning's and the compiler's hints."""
+    loggers = [logging.getLogger(name) for name in QUIET]
     levels = [each.level for each in loggers]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\.")

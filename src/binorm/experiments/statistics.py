@@ -50,7 +50,7 @@ class PairedDifference:
     def interval_text(self, digits: int = 2) -> str:
         """``"+0.21 to +0.93"``, or why there is none."""
         if math.isnan(self.low):
-            return "every pair alike: no interval"
+            return "no interval: every pair alike"
         return f"{signed(self.low, digits)} to {signed(self.high, digits)}"
 
     def p_text(self) -> str:
@@ -60,9 +60,8 @@ class PairedDifference:
         return "p < 0.001" if self.p_value < 0.001 else f"p = {self.p_value:.3f}"
 
     def text(self, digits: int = 2) -> str:
-        """``"+0.57 [+0.21 to +0.93], p = 0.012"``."""
-        parts = [f"{signed(self.mean, digits)} [{self.interval_text(digits)}]", self.p_text()]
-        return ", ".join(part for part in parts if part)
+        """``"+0.57 (+0.21 to +0.93)"``."""
+        return f"{signed(self.mean, digits)} ({self.interval_text(digits)})"
 
 
 def number(value: float, digits: int) -> str:

@@ -34,7 +34,7 @@ def load_cifar10(path: Path | None) -> Dataset:
         splits = cached(f"cifar10-{tree.fingerprint}", lambda: _read(tree))
     return Dataset(
         name="cifar10",
-        source=str(path),
+        source=path.name,
         classes=CIFAR10_CLASSES,
         train=splits["train"].images,
         evaluation={"test": splits["test"].images},

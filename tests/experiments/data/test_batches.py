@@ -1,0 +1,82 @@
+import pytest
+import torch
+
+from binorm.experiments.data.batches import EvaluationBatches, TrainingBatches
+from binorm.experiments.data.dataset import Dataset, ImageSet
+
+CPU = torch.device("cpu")
+
+
+def _dataset(count=10, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)):
+    images = torch.randint(1, 256, (count, 6, 4, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    pictures = ImageSet(images, torch.arange(count))
+    return Dataset("random", "nowhere", tuple("abc"), pictures, {"test": pictures}, mean, std)
+
+
+def _training(dataset, **changes):
+    options = {"batch_size": 4, "crop_padding": 2, "flip": True, "seed": 0, "device": CPU} | changes
+    return TrainingBatches(dataset, **options)
+
+
+def test_an_epoch_holds_every_picture_at_most_once_in_whole_batches():
+    batches = list(_training(_dataset()))
+    labels = torch.cat([labels for _, labels in batches])
+    assert [len(labels) for _, labels in batches] == [4, 4]
+    assert len(labels.unique()) == 8
+
+
+def test_an_epoch_depends_on_seed_and_number_alone():
+    first, again = _training(_dataset()), _training(_dataset())
+    first.set_epoch(3)
+    list(again)
+    torch.manual_seed(7)
+    again.set_epoch(3)
+    for (x, labels), (x_again, labels_again) in zip(first, again, strict=True):
+        assert torch.equal(x, x_again)
+        assert torch.equal(labels, labels_again)
+
+
+@pytest.mark.parametrize("change", [{"epoch": 1}, {"seed": 1}])
+def test_another_epoch_or_seed_is_another_order(change):
+    base, other = _training(_dataset()), _training(_dataset(), seed=change.get("seed", 0))
+    other.set_epoch(change.get("epoch", 0))
+    assert any(not torch.equal(a, b) for (_, a), (_, b) in zip(base, other, strict=True))
+
+
+def test_without_augmentation_pictures_are_normalized_and_otherwise_unchanged():
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+    dataset = _dataset(mean=mean, std=std)
+    for x, labels in _training(dataset, crop_padding=0, flip=False):
+        expected = (dataset.train.images[labels] / 255 - torch.tensor(mean)) / torch.tensor(std)
+        torch.testing.assert_close(x, expected.permute(0, 3, 1, 2))
+        assert x.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_crops_and_flips_are_windows_of_the_padded_picture_and_all_occur():
+    dataset = _dataset()
+    batches = _training(dataset)
+    padded = torch.nn.functional.pad(dataset.train.images, (0, 0, 2, 2, 2, 2)).permute(0, 3, 1, 2)
+    seen = set()
+    for epoch in range(120):
+        batches.set_epoch(epoch)
+        for x, labels in batches:
+            for picture, label in zip((x * 255).round().to(torch.uint8), labels, strict=True):
+                seen.add(_place(picture, padded[label]))
+    assert len(seen) == 5 * 5 * 2
+
+
+def _place(picture, padded):
+    for row in range(5):
+        for column in range(5):
+            window = padded[:, row : row + 6, column : column + 4]
+            for flipped in (False, True):
+                if torch.equal(picture, window.flip(2) if flipped else window):
+                    return row, column, flipped
+    raise AssertionError("not a window of its picture")
+
+
+def test_evaluation_goes_in_order_with_one_batch_shape():
+    batches = list(EvaluationBatches(_dataset().evaluation["test"], _dataset(), 4, CPU))
+    assert [count for _, _, count in batches] == [4, 4, 2]
+    assert {tuple(x.shape) for x, _, _ in batches} == {(4, 3, 6, 4)}
+    assert torch.cat([labels[:count] for _, labels, count in batches]).tolist() == list(range(10))

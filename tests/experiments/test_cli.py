@@ -1,0 +1,222 @@
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from cifar_trees import write_pictures
+
+from binorm.experiments.cli import main
+
+SHORT = ("--epochs", "1", "--batch_size", "8", "--compile", "no")
+
+
+@pytest.fixture(scope="module")
+def cifar(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cifar")
+    write_pictures(folder, per_class=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compared(cifar, tmp_path_factory):
+    """The runs of one small comparison."""
+    out = tmp_path_factory.mktemp("runs")
+    arguments = ["compare", "cifar10-resnet20", "--model", "resnet8", "--norms", "bn,bin", "--seeds", "2", *SHORT]
+    assert main([*arguments, "--data", str(cifar), "--out", str(out)]) == 0
+    return out, arguments
+
+
+def _error(capsys, *arguments):
+    """The message of a command that must fail as the user's mistake, without a traceback."""
+    assert main([str(each) for each in arguments]) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert error.startswith("error: ")
+    return error
+
+
+def test_compare_trains_every_norm_with_every_seed_and_reports(compared):
+    out, _ = compared
+    folder = out / "cifar10-resnet20"
+    assert sorted(str(path.parent.relative_to(folder)) for path in folder.glob("*/*/model.safetensors")) == [
+        "bin/seed0",
+        "bin/seed1",
+        "bn/seed0",
+        "bn/seed1",
+    ]
+    assert {"report.html", "report.md", "report.json"} <= set(os.listdir(folder))
+    assert "short schedule: 1 of 164 epochs" in (folder / "report.md").read_text()
+
+
+def test_compare_again_trains_nothing_twice(compared, cifar, capsys, monkeypatch):
+    out, arguments = compared
+    monkeypatch.setattr("binorm.experiments.compare.run", lambda *_: pytest.fail("trained again"))
+    assert main([*arguments, "--out", str(out)]) == 0
+    output = capsys.readouterr().out
+    assert "4 of 4 runs are done already" in output
+    assert "report.html" in output
+
+
+def test_compare_finishes_what_is_missing(compared, cifar, tmp_path, capsys):
+    out, arguments = compared
+    shutil.copytree(out, tmp_path / "runs")
+    shutil.rmtree(tmp_path / "runs/cifar10-resnet20/bin/seed1")
+    assert main([*arguments, "--data", str(cifar), "--out", str(tmp_path / "runs")]) == 0
+    assert "3 of 4 runs are done already" in capsys.readouterr().out
+    copy, original = (each / "cifar10-resnet20/bin/seed1/model.safetensors" for each in (tmp_path / "runs", out))
+    assert copy.read_bytes() == original.read_bytes()
+
+
+def test_compare_reports_the_others_when_one_diverges(cifar, tmp_path, capsys, monkeypatch):
+    from binorm.experiments import compare
+    from binorm.experiments.tasks.classification import DivergenceError
+
+    def run(recipe, norm, *rest):
+        if norm == "in":
+            raise DivergenceError("the loss became nan")
+        return original(recipe, norm, *rest)
+
+    original = compare.run
+    monkeypatch.setattr(compare, "run", run)
+    arguments = ["compare", "cifar10-resnet20", "--model", "resnet8", "--norms", "in,bn", "--seeds", "1", *SHORT]
+    assert main([*arguments, "--data", str(cifar), "--out", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert "diverged: the loss became nan" in captured.err
+    assert (tmp_path / "cifar10-resnet20/bn/seed0/model.safetensors").exists()
+    assert (tmp_path / "cifar10-resnet20/report.html").exists()
+
+
+def test_evaluate_agrees_with_the_last_epoch(compared, cifar, capsys):
+    out, _ = compared
+    folder = out / "cifar10-resnet20"
+    assert main(["evaluate", str(folder / "bin/seed0"), "--data", str(cifar)]) == 0
+    accuracy = float(re.search(r"test\s+│?\s*30\s+│?\s*([\d.]+)", capsys.readouterr().out).group(1))
+    last = json.loads((folder / "report.json").read_text())["runs"]
+    assert accuracy == pytest.approx(next(r["last"]["test"] for r in last if r["norm"] == "bin" and r["seed"] == 0), abs=4)
+
+
+def test_gates_shows_layers_and_all(compared, capsys):
+    out, _ = compared
+    assert main(["gates", str(out / "cifar10-resnet20/bin/seed0")]) == 0
+    output = capsys.readouterr().out
+    assert "stage3.0.norm2" in output
+    assert re.search(r"all\s+336", output)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"], ["train", "--help"], ["gates", "--help"]])
+def test_help_has_an_example(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 0
+    output = capsys.readouterr().out
+    assert "binorm" in output
+    assert len(arguments) == 1 or "example: binorm" in output
+
+
+def test_no_arguments_show_the_help_and_exit_2(capsys):
+    assert main([]) == 2
+    assert "compare" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compar", "digits"], "unknown command 'compar', did you mean 'compare'"),
+        (["compare", "digit"], "unknown recipe 'digit', did you mean 'digits'"),
+        (["compare", "digits", "--norms", "bn,bim"], "unknown norm 'bim', did you mean 'bi?n'"),
+        (["compare", "digits", "--norms", "bn,bn"], "norms should name each norm once"),
+        (["compare", "digits", "--epoch", "3"], "unknown option --epoch of binorm compare, did you mean '--epochs'"),
+        (["compare", "digits", "--epochs", "many"], "epochs"),
+        (["compare", "digits", "--epochs", "0"], "epochs should be at least 1"),
+        (["compare", "digits", "--seeds", "0"], "seeds should be at least 1"),
+        (["compare", "digits", "--precision", "float8"], "precision"),
+        (["compare", "digits", "--model", "resnet9"], "unknown network 'resnet9', did you mean"),
+        (["compare", "digits", "--dataset", "digts"], "unknown data set 'digts', did you mean 'digits'"),
+        (["train", "digits", "--norm", "bnn"], "unknown norm 'bnn'"),
+        (["train", "digits", "--batch_size", "100000"], "fewer than one batch of 100000"),
+        (["train", "cifar10-resnet20"], "cifar10 needs --data"),
+        (["train", "cifar10-resnet20", "--data", "no such place"], "there is no data at no such place"),
+        (["compare"], "recipe"),
+    ],
+)
+def test_mistakes_get_a_clear_error_and_exit_code_2(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert re.search(message, _error(capsys, *arguments))
+
+
+def test_other_configuration_in_the_same_place_is_an_error(compared, cifar, capsys):
+    out, arguments = compared
+    error = _error(capsys, *arguments, "--lr", "0.3", "--data", cifar, "--out", out)
+    assert "lr 0.1 there, 0.3 asked for" in error
+
+
+def test_no_write_permission_is_an_error(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert "cannot write" in _error(capsys, "train", "digits", "--out", tmp_path / "file")
+
+
+def test_broken_pictures_in_training_are_counted_and_named(cifar, tmp_path, capsys):
+    data = tmp_path / "data"
+    shutil.copytree(cifar, data)
+    (data / "train/cat/0000.png").write_bytes(b"no picture")
+    (data / "train/dog/0001.png").write_bytes(b"")
+    arguments = ["train", "cifar10-resnet20", "--model", "resnet8", *SHORT, "--data", str(data), "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    output = capsys.readouterr().out
+    assert "2 broken training pictures are left out: train/cat/0000.png, train/dog/0001.png" in output
+    record = json.loads((tmp_path / "cifar10-resnet20/bin/seed0/run.json").read_text())
+    assert record["data"]["skipped"] == ["train/cat/0000.png", "train/dog/0001.png"]
+
+
+def test_evaluating_a_broken_picture_is_an_error(compared, cifar, tmp_path, capsys):
+    shutil.copytree(cifar, tmp_path / "data")
+    (tmp_path / "data/test/cat/0000.png").write_bytes(b"no picture")
+    error = _error(capsys, "evaluate", compared[0] / "cifar10-resnet20/bn/seed0", "--data", tmp_path / "data")
+    assert "test/cat/0000.png" in error
+
+
+@pytest.mark.parametrize("command", ["evaluate", "gates"])
+def test_unusable_checkpoints_are_errors(tmp_path, capsys, command):
+    assert "there is no checkpoint" in _error(capsys, command, tmp_path / "nothing")
+    damaged = tmp_path / "model.safetensors"
+    damaged.write_bytes(b"1234")
+    assert "damaged" in _error(capsys, command, damaged)
+
+
+def test_evaluating_another_kind_of_file_is_an_error(tmp_path, capsys):
+    torch.save(torch.nn.Linear(2, 2).state_dict(), tmp_path / "linear.pt")
+    assert "linear.pt" in _error(capsys, "evaluate", tmp_path / "linear.pt")
+
+
+def _start(arguments):
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "binorm.experiments.cli", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_stopped_process_says_how_to_go_on_and_goes_on_to_the_same_result(tmp_path, capsys, stop, code):
+    arguments = ["train", "digits", "--epochs", "3", "--out", str(tmp_path / "stopped"), "--batch_size", "512"]
+    process = _start(arguments)
+    for line in process.stdout:
+        if "epoch 1/3" in line:
+            time.sleep(0.1)
+            process.send_signal(stop)
+            break
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == code
+    assert "Traceback" not in error
+    if stop != signal.SIGKILL:
+        assert "Go on with:" in error
+        assert "binorm train digits --epochs 3" in error
+    assert main(arguments) == 0
+    assert "epoch 1/3" not in capsys.readouterr().out
+    assert main([*arguments[:5], str(tmp_path / "whole"), *arguments[6:]]) == 0
+    ends = [tmp_path / place / "digits/bin/seed0/model.safetensors" for place in ("stopped", "whole")]
+    assert ends[0].read_bytes() == ends[1].read_bytes()
