@@ -1,6 +1,6 @@
 """How long `import binorm` takes once torch is imported, each time in a fresh process.
 
-    python benchmarks/import_time.py [--runs 11] [--out FILE.json]
+Run: python benchmarks/import_time.py [--runs 11] [--out FILE.json]
 """
 
 import argparse

@@ -1,10 +1,10 @@
 """What training through `binorm train` costs beyond the bare loop: input, augmentation, trainer, metrics and logging.
 
-    python benchmarks/training.py --data cifar10.zip [--norm bin] [--rounds 5] [--pictures 12800] [--out FILE.json]
+Run: python benchmarks/training.py --data cifar10.zip [--norm bin] [--rounds 5] [--pictures 12800] [--out FILE.json]
 
 ResNet-20 on CIFAR-10, batch 128. Each round times, one after the other in one process, (a) forward, backward and step
-on one fixed batch and (b) an epoch of `run()`, which is what `binorm train` calls, at the same precision, compiled alike,
-for the same number of steps. The figure is b / a; the rounds alternate, so that a neighbour's load meets both.
+on one fixed batch and (b) an epoch of `run()`, which is what `binorm train` calls, at the same precision, compiled
+alike, for the same number of steps. The figure is b / a; the rounds alternate, so that a neighbour's load meets both.
 """
 
 import argparse
@@ -104,7 +104,8 @@ def main() -> None:
         speeds = " and ".join(f"{steps * recipe.batch_size / each:,.0f}" for each in (bare, trained))
         print(f"round {number}: {speeds} images/s bare and trained, ratio {trained / bare:.3f}", flush=True)
     ratios = sorted(each["ratio"] for each in rounds)
-    print(f"{options.norm}, {settings}: ratio median {statistics.median(ratios):.3f}, {ratios[0]:.3f} to {ratios[-1]:.3f}")
+    spread = f"median {statistics.median(ratios):.3f}, {ratios[0]:.3f} to {ratios[-1]:.3f}"
+    print(f"{options.norm}, {settings}: trained / bare {spread}")
     if options.out:
         facts = {
             "norm": options.norm,

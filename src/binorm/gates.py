@@ -15,10 +15,12 @@ HISTOGRAM_BINS = 10
 def named_gates(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """Yield the name (``layer1.0.bn1.gate``) and parameter, of shape (C,), of every gate, clipped to [0, 1].
 
-    A layer that a model holds twice is yielded once.
+    A gate that a model holds twice, in a shared layer or as a shared parameter, is yielded once.
     """
+    seen = set()
     for name, module in model.named_modules():
-        if isinstance(module, _BatchInstanceNorm):
+        if isinstance(module, _BatchInstanceNorm) and id(module.gate) not in seen:
+            seen.add(id(module.gate))
             module.clip_gate_()
             yield f"{name}.gate" if name else "gate", module.gate
 

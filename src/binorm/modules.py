@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.nn.modules.batchnorm import _NormBase
 
 from binorm.functional import batch_instance_norm
@@ -57,14 +58,14 @@ class _BatchInstanceNorm(_NormBase):
     def forward(self, input: Tensor) -> Tensor:
         """Normalize ``input``, (N, C, *spatial), into a tensor of the same shape and dtype."""
         self._check_input_dim(input)
-        self.clip_gate_()
+        gate = self._projected_gate()
         updates = self.training and self.track_running_stats
         if updates and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         reads_or_updates = updates or not self.training
         return batch_instance_norm(
             input,
-            self.gate,
+            gate,
             self.weight,
             self.bias,
             self.running_mean if reads_or_updates else None,
@@ -73,6 +74,14 @@ class _BatchInstanceNorm(_NormBase):
             self._running_share() if updates else 0.0,
             self.eps,
         )
+
+    def _projected_gate(self) -> Tensor:
+        """The gate in [0, 1], projected in its storage where it has one of its own."""
+        exporting = torch.compiler.is_exporting()
+        if exporting or (not torch.compiler.is_compiling() and is_functorch_wrapped_tensor(self.gate)):
+            return self.gate.clamp(0.0, 1.0)
+        self.clip_gate_()
+        return self.gate
 
     def extra_repr(self) -> str:
         """Batch norm's, and the gate's start where it is not 1."""
@@ -104,14 +113,19 @@ class _BatchInstanceNorm(_NormBase):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        state_dict = self._with_gate(state_dict, prefix, strict, error_msgs)
+        state_dict = self._with_gate(state_dict, prefix, local_metadata, strict, error_msgs)
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
         self.clip_gate_()
 
     def _with_gate(
-        self, state_dict: dict[str, Any], prefix: str, strict: bool, error_msgs: list[str]
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        error_msgs: list[str],
     ) -> dict[str, Any]:
         """Add gate 1 to a batch norm's state, and say what is wrong with anything that is no state of either norm."""
         key = prefix + "gate"
@@ -122,8 +136,10 @@ class _BatchInstanceNorm(_NormBase):
         batch_norm_keys = [prefix + name for name in ("weight", "bias", "running_mean", "running_var")]
         own_keys = [k for k in batch_norm_keys if getattr(self, k.removeprefix(prefix)) is not None]
         absent = [k for k in own_keys if k not in state_dict]
-        if not absent:
-            return {**state_dict, key: torch.ones_like(self.gate)}
+        # A batch norm without tensors leaves nothing but its version.
+        if not absent and (own_keys or local_metadata):
+            device = state_dict[own_keys[0]].device if own_keys else self.gate.device
+            return {**state_dict, key: torch.ones_like(self.gate, device=device)}
         if strict and any(k in state_dict for k in own_keys):
             error_msgs.append(
                 f"{prefix}* is the state of neither a batch-instance norm (no gate) nor a batch norm "

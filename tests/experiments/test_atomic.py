@@ -22,9 +22,14 @@ def test_replaces_the_whole_file(tmp_path):
 def test_an_error_on_the_way_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(RuntimeError, match="on the way"), replacing(path) as file:
-        file.write(b"half")
-        raise RuntimeError("on the way")
+
+    def fail():
+        with replacing(path) as file:
+            file.write(b"half")
+            raise RuntimeError("on the way")
+
+    with pytest.raises(RuntimeError, match="on the way"):
+        fail()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["file"]
 
@@ -54,7 +59,7 @@ def test_a_real_refusal_of_the_kernel_to_write_more(tmp_path):
         "import sys, pathlib; from binorm.experiments.atomic import write_bytes_atomically\n"
         "write_bytes_atomically(pathlib.Path(sys.argv[1]), bytes(100_000))"
     )
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-c", code, str(path)], preexec_fn=limit, capture_output=True, text=True, check=False
     )
     assert "UserError: cannot write" in done.stderr

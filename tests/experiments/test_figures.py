@@ -94,4 +94,4 @@ def test_norms_keep_their_colour():
 
 def test_pyplot_and_its_global_state_stay_out():
     code = "import binorm.experiments.figures as f, sys; f.gate_histogram('t', [1.0], '#d55e00')"
-    subprocess.run([sys.executable, "-c", f"{code}; assert 'matplotlib.pyplot' not in sys.modules"], check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-c", f"{code}; assert 'matplotlib.pyplot' not in sys.modules"], check=True)

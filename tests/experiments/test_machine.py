@@ -14,7 +14,8 @@ def on_cpu(monkeypatch):
 
 @pytest.mark.usefixtures("on_cpu")
 @pytest.mark.parametrize(
-    ("capabilities", "precision"), [({}, "float32"), ({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True}, "bfloat16")]
+    ("capabilities", "precision"),
+    [({}, "float32"), ({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True}, "bfloat16")],
 )
 def test_auto_takes_bfloat16_where_the_processor_has_it(monkeypatch, capabilities, precision):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
@@ -44,4 +45,4 @@ def test_machine_and_versions_are_described():
     assert described["cores"] >= 1
     assert described["memory_gib"] > 0
     assert described["cpu"]
-    assert machine.describe_versions()["torch"] == torch.__version__
+    assert torch.__version__.startswith(machine.describe_versions()["torch"])  # it may add the build, "+cu130"

@@ -14,7 +14,8 @@ def test_progress_lines_have_loss_accuracy_speed_and_time_left(tmp_path):
         run(tiny.RECIPE, "bn", 0, tiny.dataset(), tmp_path, "test", display)
     lines = text.getvalue().splitlines()
     assert len(lines) == 3
-    expected = r"tiny bn seed 0  epoch 2/3  loss \d\.\d+  train [\d.]+ %  test [\d.]+ %  dark [\d.]+ %  [\d,]+ images/s  .* left"
+    accuracies = r"train [\d.]+ %  test [\d.]+ %  dark [\d.]+ %"
+    expected = rf"tiny bn seed 0  epoch 2/3  loss \d\.\d+  {accuracies}  [\d,]+ images/s  \d:\d\d:\d\d left"
     assert re.fullmatch(expected, lines[1])
 
 

@@ -17,7 +17,8 @@ def test_shipped_recipes_load_and_name_known_things(name):
 
 def test_cifar_recipe_is_the_authors():
     recipe = load_recipe("cifar10-resnet20")
-    assert (recipe.epochs, recipe.batch_size, recipe.lr, recipe.momentum, recipe.weight_decay) == (164, 128, 0.1, 0.9, 1e-4)
+    assert (recipe.epochs, recipe.batch_size, recipe.lr) == (164, 128, 0.1)
+    assert (recipe.momentum, recipe.weight_decay, recipe.gate_lr_scale) == (0.9, 1e-4, 10)
     assert [recipe.lr * recipe.lr_factor(epoch) for epoch in (0, 80.9, 81, 121.9, 122, 163)] == pytest.approx(
         [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
     )
@@ -48,7 +49,7 @@ def test_own_recipe_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("title: a\ndataset: digits\nmodel: resnet8\nepochs: 2\nbatchsize: 3\n", "'batchsize', did you mean 'batch_size'"),
+        ("title: a\ndataset: digits\nmodel: resnet8\nbatchsize: 3\n", "'batchsize', did you mean 'batch_size'"),
         ("title: a\ndataset: digits\nmodel: resnet8\nepochs: many\n", "epochs"),
         ("title: a\ndataset: digits\nmodel: resnet8\nepochs: 0\n", "epochs should be at least 1"),
         ("title: a\ndataset: digits\nmodel: resnet8\nepochs: 2\nlr: .nan\n", "lr should be at least 0"),

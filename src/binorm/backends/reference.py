@@ -46,14 +46,16 @@ def batch_instance_norm(
         scale, shift = scale * weight.to(dtype), shift * weight.to(dtype)
     if bias is not None:
         shift = shift + bias.to(dtype)
+    if x.numel() == shift.numel():  # one value per instance: x - instance_mean is 0, its gradient a loss of digits
+        return shift.view(x.shape).to(input.dtype)
     scale, shift, instance_mean = (_per_instance(each, x) for each in (scale, shift, instance_mean))
     return torch.addcmul(shift, scale, x - instance_mean).to(input.dtype)
 
 
 def _instance_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and biased variance of each (sample, channel), both (N, C)."""
-    if x.dim() == 2:
-        return x, torch.zeros_like(x)
+    if x.numel() == x.shape[0] * x.shape[1]:
+        return x.flatten(1), torch.zeros_like(x).flatten(1)
     # Inductor makes one Welford pass of var_mean; mean, then mean of squares, reads x twice and took 1.2 times as long.
     var, mean = torch.var_mean(x, tuple(range(2, x.dim())), correction=0)
     return mean, var
@@ -84,9 +86,20 @@ def _in_batch_norm_layout(x: Tensor) -> Tensor:
     """Lay ``x`` out as ``nn.BatchNorm*d`` lays out its output: channels-last if the strides are so, else contiguous."""
     if x.is_contiguous():
         return x
-    if x.dim() in (4, 5) and x.dim_order() == (0, *range(2, x.dim()), 1):
+    if x.dim() in (4, 5) and _has_channels_last_strides(x):
         return x.contiguous(memory_format=torch.channels_last if x.dim() == 4 else torch.channels_last_3d)
     return x.contiguous()
+
+
+def _has_channels_last_strides(x: Tensor) -> bool:
+    """PyTorch's own rule, also for slices: strides grow in the order C, ..., W, H, N, and do not fit contiguity too."""
+    least = 0
+    for dim in (1, *range(x.dim() - 1, 1, -1), 0):
+        stride = x.stride(dim)
+        if stride < max(least, 1) or (dim == 0 and least == x.stride(1)):
+            return False
+        least = stride * x.shape[dim]
+    return True
 
 
 def _normalize_nothing(input: Tensor, gate: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:

@@ -59,7 +59,7 @@ def _compare(options: Namespace, command: str) -> int:
     norms = options.norms.split(",")
     diverged = train_all(recipe, norms, list(range(options.seeds)), options.data, options.out, command, CONSOLE)
     folder = options.out / recipe.name
-    CONSOLE.print(console_table(write_report(folder)))
+    CONSOLE.print(console_table(write_report(folder)), soft_wrap=False)
     CONSOLE.print(f"report: {folder / 'report.html'}")
     for error in diverged:
         ERRORS.print("[bold red]diverged:[/]", _plain(str(error)))
@@ -81,14 +81,14 @@ def _train(options: Namespace, command: str) -> int:
 def _evaluate(options: Namespace, command: str) -> int:
     from binorm.experiments.evaluate import evaluate
 
-    CONSOLE.print(evaluate(options.checkpoint, options.data))
+    CONSOLE.print(evaluate(options.checkpoint, options.data), soft_wrap=False)
     return 0
 
 
 def _gates(options: Namespace, command: str) -> int:
     from binorm.experiments.gate_table import gate_table
 
-    CONSOLE.print(gate_table(options.checkpoint))
+    CONSOLE.print(gate_table(options.checkpoint), soft_wrap=False)
     return 0
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from rich import box
 from rich.table import Table
 
 from binorm.experiments import data
@@ -27,7 +28,9 @@ def evaluate(checkpoint: Path, data_path: Path | None) -> Table:
     settings = choose_settings(trained.recipe, 0)
     device = torch.device(settings.device)
     network.to(device).to(memory_format=torch.channels_last).eval()
-    table = Table(title=f"{trained.recipe.title}: {trained.norm}, seed {trained.seed} ({settings.precision})")
+    table = Table(
+        title=f"{trained.recipe.title}: {trained.norm}, seed {trained.seed} ({settings.precision})", box=box.SIMPLE_HEAD
+    )
     for heading in ("evaluation set", "pictures", "top-1 %", "loss"):
         table.add_column(heading, justify="left" if heading == "evaluation set" else "right")
     for name, images in dataset.evaluation.items():

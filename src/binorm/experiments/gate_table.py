@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from rich import box
 from rich.table import Table
 
 from binorm.experiments.checkpoint import load_state_dict
@@ -23,7 +24,7 @@ def gate_table(checkpoint: Path) -> Table:
     gates = {name: tensor for name, tensor in load_state_dict(checkpoint).items() if name.split(".")[-1] == "gate"}
     if not gates:
         raise UserError(f"{checkpoint} has no gates: it was trained without batch-instance norm")
-    table = Table(title=f"gates of {checkpoint} (0 is instance norm, 1 is batch norm)", show_footer=True)
+    table = Table(title="gates: 0 is instance norm, 1 is batch norm", show_footer=True, box=box.SIMPLE_HEAD)
     rows = [summarize_gates(name.removesuffix("gate").removesuffix("."), gate) for name, gate in gates.items()]
     total = summarize_gates("all", torch.cat(list(gates.values())))
     footers = _cells(total)

@@ -60,7 +60,7 @@ def run_status(folder: Path, recipe: Recipe) -> str | None:
     try:
         kept = yaml.safe_load((folder / "config.yaml").read_text())
         status = json.loads((folder / "run.json").read_text())["status"]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder} is damaged ({error}): delete it to train this run again") from error
@@ -212,12 +212,19 @@ def _sole_use(folder: Path) -> Iterator[None]:
     """Keep a second process out of a run's folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock", timeout=0):
-            yield
+        lock = FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
     except Timeout as error:
         raise UserError(f"another process is training {folder}: wait for it, or choose another --out") from error
-    except PermissionError as error:
-        raise UserError(f"cannot write to {folder}: choose a folder that you may write to with --out") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(
+            f"cannot write to {folder} ({reason}): choose a folder that you may write to with --out"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
