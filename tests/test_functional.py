@@ -123,11 +123,12 @@ def test_gate_outside_the_unit_interval_is_used_as_it_is() -> None:
 def test_training_moves_the_running_statistics_that_are_given(given) -> None:
     torch.manual_seed(4)
     x, vectors = batch_of_styles((4, 3, 5, 6)), random_vectors(3)
+    batch = {"running_mean": x.mean((0, 2, 3)), "running_var": x.var((0, 2, 3), correction=1)}
     start = {name: vectors[name] for name in given}
     moved = {name: vector.clone() for name, vector in start.items()}
-    batch = {"running_mean": x.mean((0, 2, 3)), "running_var": x.var((0, 2, 3), correction=1)}
-    batch_instance_norm(x, vectors["gate"], **moved, training=True, momentum=0.25)
+    batch_instance_norm(x.requires_grad_(), vectors["gate"], **moved, training=True, momentum=0.25)
     for name in given:
+        assert not moved[name].requires_grad  # else every batch's graph would stay in memory
         torch.testing.assert_close(moved[name], 0.75 * start[name] + 0.25 * batch[name])
 
 

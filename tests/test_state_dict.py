@@ -83,10 +83,13 @@ def test_batch_norms_state_can_be_assigned_to_a_layer_on_meta() -> None:
 
 
 def test_loading_leaves_the_given_state_dict_alone() -> None:
-    state = trained_batch_norm((2, 4, 3, 3)).state_dict()
-    names = list(state)
+    layer = randomize_(binorm.BatchInstanceNorm2d(4))
+    state = {name: tensor.clone() for name, tensor in layer.state_dict().items()}
+    state["gate"] = torch.tensor([-1.0, 0.5, 1.0, 2.0])
+    before = {name: tensor.clone() for name, tensor in state.items()}
     binorm.BatchInstanceNorm2d(4).load_state_dict(state)
-    assert list(state) == names
+    assert list(state) == list(before)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in state.items())
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)

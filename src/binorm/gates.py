@@ -15,12 +15,10 @@ HISTOGRAM_BINS = 10
 def named_gates(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """Yield the name (``layer1.0.bn1.gate``) and parameter, of shape (C,), of every gate, clipped to [0, 1].
 
-    A gate that a model holds twice, in a shared layer or as a shared parameter, is yielded once.
+    A layer that a model holds twice is yielded once.
     """
-    seen = set()
     for name, module in model.named_modules():
-        if isinstance(module, _BatchInstanceNorm) and id(module.gate) not in seen:
-            seen.add(id(module.gate))
+        if isinstance(module, _BatchInstanceNorm):
             module.clip_gate_()
             yield f"{name}.gate" if name else "gate", module.gate
 
@@ -48,7 +46,7 @@ def param_groups(
     Example:
         >>> optimizer = torch.optim.SGD(binorm.param_groups(model, lr=0.1, weight_decay=1e-4), momentum=0.9)
     """
-    gates = list(gate_parameters(model))
+    gates = list(dict.fromkeys(gate_parameters(model)))  # two layers may share one
     gate_ids = {id(gate) for gate in gates}
     weights = [parameter for parameter in model.parameters() if id(parameter) not in gate_ids]
     groups: list[dict[str, Any]] = [

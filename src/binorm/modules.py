@@ -79,7 +79,8 @@ class _BatchInstanceNorm(_NormBase):
         """The gate in [0, 1], projected in its storage where it has one of its own."""
         exporting = torch.compiler.is_exporting()
         if exporting or (not torch.compiler.is_compiling() and is_functorch_wrapped_tensor(self.gate)):
-            return self.gate.clamp(0.0, 1.0)
+            # The clipped value with the gate's own gradient, which a clamp alone would cut at the bounds.
+            return self.gate + (self.gate.clamp(0.0, 1.0) - self.gate).detach()
         self.clip_gate_()
         return self.gate
 

@@ -1,5 +1,3 @@
-import shutil
-
 import pytest
 import torch
 
@@ -29,15 +27,30 @@ def test_what_the_recipe_says_is_what_is_done():
     assert (settings.precision, settings.compiled) == ("float32", True)
 
 
-@pytest.mark.usefixtures("on_cpu")
-def test_auto_compiles_long_runs_where_there_is_a_compiler(monkeypatch):
+@pytest.fixture
+def fresh_probe():
+    machine._can_compile.cache_clear()
+    yield
+    machine._can_compile.cache_clear()
+
+
+@pytest.mark.usefixtures("on_cpu", "fresh_probe")
+def test_auto_compiles_long_runs_only(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function: function)
     recipe = load_recipe("cifar10-resnet20")
-    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     assert machine.choose_settings(recipe, 50_000).compiled
     assert not machine.choose_settings(recipe, 100).compiled
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.warns(UserWarning, match=r"no C\+\+ compiler was found"):
-        assert not machine.choose_settings(recipe, 50_000).compiled
+
+
+@pytest.mark.usefixtures("on_cpu", "fresh_probe")
+def test_where_nothing_can_be_compiled_one_warning_says_why(monkeypatch):
+    def fail(function):
+        raise RuntimeError("no working C++ compiler\nand much more")
+
+    monkeypatch.setattr(torch, "compile", fail)
+    with pytest.warns(UserWarning, match=r"without torch\.compile, more slowly: no working C\+\+ compiler$"):
+        assert not machine.choose_settings(load_recipe("cifar10-resnet20"), 50_000).compiled
+    assert not machine.choose_settings(load_recipe("cifar10-resnet20"), 50_000).compiled
 
 
 def test_machine_and_versions_are_described():

@@ -84,10 +84,11 @@ def _update_running_statistics(
 
 def _in_batch_norm_layout(x: Tensor) -> Tensor:
     """Lay ``x`` out as ``nn.BatchNorm*d`` lays out its output: channels-last if the strides are so, else contiguous."""
-    if x.is_contiguous():
-        return x
-    if x.dim() in (4, 5) and _has_channels_last_strides(x):
-        return x.contiguous(memory_format=torch.channels_last if x.dim() == 4 else torch.channels_last_3d)
+    if x.is_contiguous() or x.dim() not in (4, 5):
+        return x.contiguous()
+    channels_last = torch.channels_last if x.dim() == 4 else torch.channels_last_3d
+    if x.is_contiguous(memory_format=channels_last) or _has_channels_last_strides(x):
+        return x.contiguous(memory_format=channels_last)
     return x.contiguous()
 
 

@@ -1,9 +1,9 @@
 """What machine this is, and the settings that are fastest on it."""
 
+import functools
 import importlib.metadata
 import os
 import platform
-import shutil
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,13 +75,16 @@ def _fast_bfloat16(device: str) -> bool:
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
+@functools.cache
 def _can_compile(device: str) -> bool:
-    if device == "cuda":
-        return torch.utils._triton.has_triton()
-    if shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++"):
-        return True
-    warnings.warn("no C++ compiler was found: training goes on without torch.compile, more slowly", stacklevel=3)
-    return False
+    """Whether torch.compile works here: compiler, headers and all are found out by compiling something small."""
+    try:
+        torch.compile(torch.sin)(torch.zeros(8, device=device))
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        warnings.warn(f"training goes on without torch.compile, more slowly: {reason}", stacklevel=3)
+        return False
+    return True
 
 
 def _cpu_name() -> str:

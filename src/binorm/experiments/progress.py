@@ -2,13 +2,14 @@
 
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from binorm.experiments.recorder import Recorder
+from binorm.experiments.tasks.classification import Classification
 
 REFRESH_SECONDS = 0.25
 
@@ -93,7 +94,8 @@ class _RunProgress(Callback):
         if now - self._shown_at < REFRESH_SECONDS:
             return  # reading the loss waits for a GPU, and redrawing costs time
         speed = (trainer.global_step - self._shown_step) * len(batch[1]) / (now - self._shown_at)
-        self._show(trainer, f"loss {outputs['loss'].item():.3f}  {speed:,.0f} images/s")
+        so_far = cast(Classification, pl_module).accuracy_so_far()
+        self._show(trainer, f"loss {outputs['loss'].item():.3f}  train {so_far:.1f} %  {speed:,.0f} images/s")
         self._shown_at = now
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
