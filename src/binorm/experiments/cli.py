@@ -1,6 +1,6 @@
 """The command ``binorm``. Its parsers are here; what a command does lives in the module that it calls.
 
-Heavy libraries are imported by the commands that need them, so that ``--help`` answers at once.
+Heavy libraries are imported by the commands that need them, so that ``--help`` does not wait for them.
 """
 
 import shlex
@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import SUPPRESS, ArgumentError, ArgumentParser, Namespace
 from rich.console import Console
 
 from binorm.experiments.errors import Interrupted, UserError, nearest
-from binorm.experiments.recipe import FIELDS, field_help, field_types, load_recipe, recipe_names
+from binorm.experiments.recipe import FIELDS, explain, field_help, field_types, load_recipe, recipe_names
 
 CONSOLE = Console(highlight=False, soft_wrap=True)
 ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             return _run(arguments)
     except (UserError, ArgumentError) as error:
-        ERRORS.print("[bold red]error:[/]", _plain(str(error)))
+        message = explain(error) if isinstance(error, ArgumentError) else str(error)
+        ERRORS.print("[bold red]error:[/]", _plain(message))
         return 2
     except Interrupted as stop:
         ERRORS.print(f"stopped; every finished epoch is kept. Go on with:\n  binorm {_plain(shlex.join(arguments))}")
@@ -57,8 +58,9 @@ def _compare(options: Namespace, command: str) -> int:
 
     recipe = load_recipe(options.recipe, _overrides(options))
     norms = options.norms.split(",")
-    diverged = train_all(recipe, norms, list(range(options.seeds)), options.data, options.out, command, CONSOLE)
-    folder = options.out / recipe.name
+    out = Path(options.out)
+    diverged = train_all(recipe, norms, list(range(options.seeds)), _data(options), out, command, CONSOLE)
+    folder = out / recipe.name
     CONSOLE.print(console_table(write_report(folder)), soft_wrap=False)
     CONSOLE.print(f"report: {folder / 'report.html'}")
     for error in diverged:
@@ -71,35 +73,39 @@ def _train(options: Namespace, command: str) -> int:
     from binorm.experiments.run import run_folder
 
     recipe = load_recipe(options.recipe, _overrides(options))
-    diverged = train_all(recipe, [options.norm], [options.seed], options.data, options.out, command, CONSOLE)
+    out = Path(options.out)
+    diverged = train_all(recipe, [options.norm], [options.seed], _data(options), out, command, CONSOLE)
     for error in diverged:
         raise error
-    CONSOLE.print(f"run: {run_folder(options.out, recipe, options.norm, options.seed)}")
+    CONSOLE.print(f"run: {run_folder(out, recipe, options.norm, options.seed)}")
     return 0
 
 
 def _evaluate(options: Namespace, command: str) -> int:
     from binorm.experiments.evaluate import evaluate
 
-    CONSOLE.print(evaluate(options.checkpoint, options.data), soft_wrap=False)
+    CONSOLE.print(evaluate(Path(options.checkpoint), _data(options)), soft_wrap=False)
     return 0
 
 
 def _gates(options: Namespace, command: str) -> int:
     from binorm.experiments.gate_table import gate_table
 
-    CONSOLE.print(gate_table(options.checkpoint), soft_wrap=False)
+    CONSOLE.print(gate_table(Path(options.checkpoint)), soft_wrap=False)
     return 0
 
 
 def _add_training(parser: ArgumentParser) -> None:
     parser.add_argument("recipe", help=f"a recipe's name ({', '.join(recipe_names())}) or YAML file")
-    parser.add_argument("--data", type=Path | None, help="the data set: a folder, zip or tar file")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of all runs")
+    _add_data(parser)
+    parser.add_argument("--out", type=str, default="runs", metavar="DIR", help="folder of all runs")
     for name, text in field_help().items():
         if name not in NOT_OVERRIDABLE:
-            kind: Any = field_types()[name]
-            parser.add_argument(f"--{name}", type=kind | None, help=text)
+            parser.add_argument(f"--{name}", type=field_types()[name], default=SUPPRESS, help=text)
+
+
+def _add_data(parser: ArgumentParser) -> None:
+    parser.add_argument("--data", type=str, default=SUPPRESS, metavar="PATH", help="a folder, zip or tar file")
 
 
 def _add_compare(parser: ArgumentParser) -> None:
@@ -115,12 +121,12 @@ def _add_train(parser: ArgumentParser) -> None:
 
 
 def _add_evaluate(parser: ArgumentParser) -> None:
-    parser.add_argument("checkpoint", type=Path, help="a run's folder or its model.safetensors")
-    parser.add_argument("--data", type=Path | None, help="the data set: a folder, zip or tar file")
+    parser.add_argument("checkpoint", type=str, help="a run's folder or its model.safetensors")
+    _add_data(parser)
 
 
 def _add_gates(parser: ArgumentParser) -> None:
-    parser.add_argument("checkpoint", type=Path, help="a run's folder, a .safetensors, or a saved state_dict()")
+    parser.add_argument("checkpoint", type=str, help="a run's folder, a .safetensors, or a saved state_dict()")
 
 
 COMMANDS = {
@@ -168,20 +174,24 @@ def _check_options(arguments: list[str], parsers: dict[str, ArgumentParser]) -> 
     """Name the nearest command or option for an unknown one."""
     command = arguments[0]
     if not command.startswith("-") and command not in parsers:
-        raise UserError(f"unknown command {command!r}{nearest(command, parsers)}. Known: {', '.join(parsers)}")
+        raise UserError(f"unknown command {command!r}{nearest(command, parsers)} Known: {', '.join(parsers)}")
     if command in parsers:
         known = dict.fromkeys(option for action in parsers[command]._actions for option in action.option_strings)
         for argument in arguments[1:]:
             option = argument.split("=")[0]
             if option.startswith("--") and option not in known:
                 raise UserError(
-                    f"unknown option {option} of binorm {command}{nearest(option, known)}; "
-                    f"binorm {command} --help lists them"
+                    f"unknown option {option} of binorm {command}{nearest(option, known)} "
+                    f"'binorm {command} --help' lists them"
                 )
 
 
 def _overrides(options: Namespace) -> dict[str, Any]:
-    return {name: options[name] for name in FIELDS if name in options and options[name] is not None}
+    return {name: options[name] for name in FIELDS if name in options}
+
+
+def _data(options: Namespace) -> Path | None:
+    return Path(options.data) if "data" in options else None
 
 
 def _plain(text: str) -> str:

@@ -15,13 +15,13 @@ def known(kind: str, name: str, choices: Mapping[str, T]) -> T:
     """Look ``name`` up among ``choices``, or raise a `UserError` that names the nearest one."""
     if name in choices:
         return choices[name]
-    raise UserError(f"unknown {kind} {name!r}{nearest(name, choices)}. Known: {', '.join(choices)}")
+    raise UserError(f"unknown {kind} {name!r}{nearest(name, choices)} Known: {', '.join(choices)}")
 
 
 def nearest(name: str, choices: Mapping[str, object]) -> str:
-    """``", did you mean 'resnet20'?"``, or nothing where no choice is near."""
+    """The end of a sentence about an unknown name: ``", did you mean 'resnet20'?"``, or ``"."`` if none is near."""
     matches = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
-    return f", did you mean {matches[0]!r}?" if matches else ""
+    return f", did you mean {matches[0]!r}?" if matches else "."
 
 
 class Interrupted(BaseException):

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -132,7 +133,19 @@ def parse_recipe(fields: dict[str, Any], source: str) -> Recipe:
     try:
         return Recipe(**parser.parse_object(fields).as_dict())
     except ArgumentError as error:
-        raise UserError(f"{source}: {error}") from error
+        raise UserError(f"{source}: {explain(error)}") from error
+
+
+def explain(error: ArgumentError) -> str:
+    """What the parser found wrong, in one line: ``epochs should be a whole number (got 'many')``."""
+    found = re.search(r'Parser key "(\w+)":\s*Expected a (.*)\. Got value: (.*)', str(error), re.DOTALL)
+    if not found:
+        return re.sub(r"required: \w+\.", "required: ", " ".join(str(error).split()))
+    name, kind, value = found.groups()
+    words = {"int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list of numbers"}
+    choices = re.findall(r"'([^']+)'", kind)
+    expected = words.get(choices[0], choices[0]) if kind.startswith("<class") else f"one of {', '.join(choices)}"
+    return f"{name} should be {expected} (got {value!r})"
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -36,6 +36,7 @@ CURVES_EXPLANATION = (
     "Lines are means over runs, bands ± one standard deviation, and the number is the mean of the last epoch. "
     "Axes are fitted to what comes after the first fifth of training."
 )
+COST_EXPLANATION = "Speeds are what these runs saw, whatever else the machine did; benchmarks/ compares side by side."
 GATES_EXPLANATION = (
     "Share of channels in ten equal bins: a gate of 1 is batch norm, of 0 instance norm. Gates of all runs together."
 )
@@ -171,6 +172,7 @@ def _context(report: Report, runs: Sequence[Run]) -> dict[str, Any]:
         "explanation": EXPLANATION,
         "curves_explanation": CURVES_EXPLANATION,
         "gates_explanation": GATES_EXPLANATION,
+        "cost_explanation": COST_EXPLANATION,
         "colours": {norm: (light, DARK[light]) for norm, light in norm_colours(tables.norms_of(runs)).items()},
         "baseline": BASELINE,
         "last_epoch": LAST_EPOCH,
