@@ -76,6 +76,6 @@ def _check_vector(name: str, vector: Tensor, input: Tensor) -> None:
         )
     if torch.promote_types(vector.dtype, torch.float32) != torch.promote_types(input.dtype, torch.float32):
         raise TypeError(
-            f"{name} is {vector.dtype} but the input is {input.dtype}: convert one of them, "
-            "for instance the model with model.double() or the input with input.float()"
+            f"{name} is {vector.dtype} but the input is {input.dtype}: convert the input with "
+            f"input.to({vector.dtype}) or the model with model.to({input.dtype})"
         )

@@ -85,7 +85,7 @@ def gate_summary(model: nn.Module) -> list[GateSummary]:
 def summarize_gates(name: str, gates: torch.Tensor) -> GateSummary:
     """Summarize gates of shape (C,), C at least 1, under the given name."""
     values = gates.detach().double().cpu()
-    # Bins are counted by hand: torch.histc on float32 puts 0.3 into the bin below it.
+    # By exact value, in float64: torch.histc rounds, and float32's 0.7, which is below 0.7, lands above.
     bins = (values * HISTOGRAM_BINS).floor().long().clamp(0, HISTOGRAM_BINS - 1)
     return GateSummary(
         name=name,

@@ -114,19 +114,14 @@ class _BatchInstanceNorm(_NormBase):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        state_dict = self._with_gate(state_dict, prefix, local_metadata, strict, error_msgs)
+        state_dict = self._with_gate(state_dict, prefix, local_metadata, error_msgs)
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
         self.clip_gate_()
 
     def _with_gate(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        local_metadata: dict[str, Any],
-        strict: bool,
-        error_msgs: list[str],
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], error_msgs: list[str]
     ) -> dict[str, Any]:
         """Add gate 1 to a batch norm's state, and say what is wrong with anything that is no state of either norm."""
         key = prefix + "gate"
@@ -141,7 +136,7 @@ class _BatchInstanceNorm(_NormBase):
         if not absent and (own_keys or local_metadata):
             device = state_dict[own_keys[0]].device if own_keys else self.gate.device
             return {**state_dict, key: torch.ones_like(self.gate, device=device)}
-        if strict and any(k in state_dict for k in own_keys):
+        if any(k in state_dict for k in own_keys):
             error_msgs.append(
                 f"{prefix}* is the state of neither a batch-instance norm (no gate) nor a batch norm "
                 f"(no {', '.join(k.removeprefix(prefix) for k in absent)}): was it an instance or group norm?"

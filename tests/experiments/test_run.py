@@ -87,7 +87,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(tmp_path, whole)
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("stop_at", [(1, "on_train_batch_end"), (2, "on_validation_start"), (2, "on_train_epoch_end")])
+@pytest.mark.parametrize("stop_at", [(1, "on_train_batch_end"), (2, "on_train_epoch_end"), (3, "on_fit_end")])
 def test_stopped_anywhere_a_run_resumes_to_the_same_result(tmp_path, monkeypatch, whole, signal_number, stop_at):
     epoch, hook = stop_at
     original = getattr(Recorder, hook, getattr(Callback, hook))
