@@ -48,7 +48,7 @@ def test_running_statistics_of_a_cast_layer_are_as_exact_as_those_of_a_cast_batc
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_float64_input_to_float32_parameters_is_refused_with_the_way_out(shape) -> None:
-    with pytest.raises(TypeError, match=r"torch.float32 but the input is torch.float64.*model.double\(\)"):
+    with pytest.raises(TypeError, match=r"torch.float32 but the input is torch.float64.*model.to\(torch.float64\)"):
         LAYERS[len(shape)](shape[1])(torch.randn(shape, dtype=torch.float64))
 
 
