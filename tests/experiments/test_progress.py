@@ -15,7 +15,7 @@ def test_progress_lines_have_loss_accuracy_speed_and_time_left(tmp_path):
     lines = text.getvalue().splitlines()
     assert len(lines) == 3
     accuracies = r"train [\d.]+ %  test [\d.]+ %  dark [\d.]+ %"
-    expected = rf"tiny bn seed 0  epoch 2/3  loss \d\.\d+  {accuracies}  [\d,]+ images/s  \d:\d\d:\d\d left"
+    expected = rf"bn seed 0  epoch 2/3  loss \d\.\d+  {accuracies}  [\d,]+ images/s  \d:\d\d:\d\d left"
     assert re.fullmatch(expected, lines[1])
 
 

@@ -3,6 +3,7 @@
 Heavy libraries are imported by the commands that need them, so that ``--help`` does not wait for them.
 """
 
+import logging
 import shlex
 import sys
 import warnings
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    logging.getLogger("torch.utils.cpp_extension").setLevel(
+        logging.ERROR
+    )  # on a CPU it misses a GPU at each compilation
     parsers = _parsers()
     parser = _main_parser(parsers)
     if not arguments:

@@ -57,8 +57,8 @@ def train_all(
         )
     settings = choose_settings(recipe, len(dataset.train))
     console.print(
-        f"{recipe.title}: {len(dataset.train):,} training pictures, {recipe.epochs} epochs"
-        f"{_short(recipe)}, {len(open_runs)} runs on {settings}"
+        f"{recipe.title}: {len(dataset.train):,} training pictures, {_counted(recipe.epochs, 'epoch')}"
+        f"{_short(recipe)}, {_counted(len(open_runs), 'run')} on {settings}"
     )
     diverged = []
     steps = recipe.epochs * (len(dataset.train) // recipe.batch_size)
@@ -69,6 +69,10 @@ def train_all(
             except DivergenceError as error:
                 diverged.append(error)
     return diverged
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _short(recipe: Recipe) -> str:

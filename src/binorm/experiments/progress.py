@@ -7,6 +7,7 @@ from typing import Any, cast
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from binorm.experiments.recorder import Recorder
 from binorm.experiments.tasks.classification import Classification
@@ -21,11 +22,10 @@ class ProgressDisplay:
         self.console = console
         self.steps_per_run = steps_per_run
         self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[what]}"),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}", table_column=Column(min_width=12, no_wrap=True)),
+            BarColumn(bar_width=12, table_column=Column(min_width=6)),
+            TimeRemainingColumn(table_column=Column(min_width=7, no_wrap=True)),
+            TextColumn("left  {task.fields[what]}", table_column=Column(no_wrap=True)),
             console=console,
             disable=not console.is_terminal,
             transient=True,
@@ -84,7 +84,7 @@ class _RunProgress(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._bar = self.display.start_run(self.label)
-        self._shown_step = trainer.global_step
+        self._shown_at, self._shown_step = time.perf_counter(), trainer.global_step
         self.display.skip_steps(trainer.global_step)
 
     def on_train_batch_end(
@@ -113,6 +113,6 @@ class _RunProgress(Callback):
         self.display.finish_run(self._bar)
 
     def _show(self, trainer: Trainer, what: str) -> None:
-        epoch = f"epoch {min(trainer.current_epoch + 1, trainer.max_epochs or 0)}/{trainer.max_epochs}"
+        epoch = f"{min(trainer.current_epoch + 1, trainer.max_epochs or 0)}/{trainer.max_epochs}"
         self.display.update(self._bar, trainer.global_step, trainer.global_step - self._shown_step, f"{epoch}  {what}")
         self._shown_step = trainer.global_step

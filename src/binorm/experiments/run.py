@@ -43,7 +43,7 @@ from binorm.experiments.tasks.classification import Classification, DivergenceEr
 
 EVALUATION_BATCH = 500
 # Their hints are about loaders, loggers and hardware: choices made here on purpose.
-QUIET = ("lightning.pytorch", "lightning.fabric", "torch.utils.cpp_extension")
+QUIET = ("lightning.pytorch", "lightning.fabric")
 
 
 def run_folder(out: Path, recipe: Recipe, norm: str, seed: int) -> Path:
@@ -140,7 +140,7 @@ class _Run:
             torch.compiler.reset()  # graphs of earlier runs would count towards the limit of recompilations
             self.network.compile(dynamic=False)
         checkpoint = self.folder / LAST_CHECKPOINT
-        label = f"{self.recipe.name} {self.norm} seed {self.seed}"
+        label = f"{self.norm} seed {self.seed}"
         with _stopping_on_signals(), _without_hints():
             trainer = _trainer(self.recipe, self.settings, self.folder, [recorder, display.run(label, recorder)])
             trainer.fit(module, training, evaluation, ckpt_path=_resumable(checkpoint), weights_only=True)
@@ -248,7 +248,7 @@ def _stopping_on_signals() -> Iterator[None]:
 
 @contextmanager
 def _without_hints() -> Iterator[None]:
-    """Silence Lightning's and the compiler's hints."""
+    """Silence Lightning's hints."""
     loggers = [logging.getLogger(name) for name in QUIET]
     levels = [each.level for each in loggers]
     with warnings.catch_warnings():
