@@ -61,7 +61,7 @@ class Recorder(Callback):
         self.rows.append(
             {
                 "epoch": trainer.current_epoch + 1,
-                "learning_rate": self._learning_rate,
+                "learning_rate": round(self._learning_rate, 12),
                 "seconds": round(self._seconds, 3),
                 "evaluation_seconds": round(time.perf_counter() - self._epoch_started - self._seconds, 3),
                 "images_per_second": round(self.pictures_per_epoch / self._seconds, 1),
