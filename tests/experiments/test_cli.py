@@ -137,6 +137,10 @@ def test_no_arguments_show_the_help_and_exit_2(capsys):
         (["compare", "digits", "--seeds", "0"], "seeds should be at least 1"),
         (["compare", "digits", "--precision", "float8"], "precision"),
         (["compare", "digits", "--model", "resnet9"], "unknown network 'resnet9', did you mean"),
+        (
+            ["compare", "digits", "--task", "clasification"],
+            "unknown task 'clasification', did you mean",
+        ),
         (["compare", "digits", "--dataset", "digts"], "unknown data set 'digts', did you mean 'digits'"),
         (["train", "digits", "--norm", "bnn"], "unknown norm 'bnn'"),
         (["train", "digits", "--batch_size", "100000"], "fewer than one batch of 100000"),

@@ -12,6 +12,7 @@ from binorm.experiments.models.norms import NORMS
 from binorm.experiments.progress import ProgressDisplay
 from binorm.experiments.recipe import Recipe
 from binorm.experiments.run import run, run_folder, run_status
+from binorm.experiments.tasks import TASKS
 from binorm.experiments.tasks.classification import DivergenceError
 
 
@@ -31,6 +32,7 @@ def train_all(
     Raises:
         UserError: for unknown names, unusable data or an ``out`` that holds something else.
     """
+    known("task", recipe.task, TASKS)
     known("network", recipe.model, MODELS)
     known("data set", recipe.dataset, data.DATASETS)
     for norm in norms:

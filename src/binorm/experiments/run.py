@@ -39,7 +39,8 @@ from binorm.experiments.models import create
 from binorm.experiments.progress import ProgressDisplay
 from binorm.experiments.recipe import Recipe
 from binorm.experiments.recorder import Recorder
-from binorm.experiments.tasks.classification import Classification, DivergenceError
+from binorm.experiments.tasks import TASKS
+from binorm.experiments.tasks.classification import DivergenceError
 
 EVALUATION_BATCH = 500
 # Their hints are about loaders, loggers and hardware: choices made here on purpose.
@@ -128,7 +129,7 @@ class _Run:
         )
         sets = self.dataset.evaluation.values()
         evaluation = [EvaluationBatches(images, self.dataset, EVALUATION_BATCH, device) for images in sets]
-        module = Classification(
+        module = TASKS[self.recipe.task](
             self.network,
             self.recipe,
             len(self.dataset.classes),
