@@ -8,11 +8,9 @@ from rich.table import Table
 
 from binorm.experiments import data
 from binorm.experiments.checkpoint import load_network
-from binorm.experiments.data.batches import EvaluationBatches
+from binorm.experiments.data.batches import EVALUATION_BATCH, EvaluationBatches
 from binorm.experiments.errors import UserError
 from binorm.experiments.machine import choose_settings
-
-BATCH = 500
 
 
 def evaluate(checkpoint: Path, data_path: Path | None) -> Table:
@@ -35,7 +33,7 @@ def evaluate(checkpoint: Path, data_path: Path | None) -> Table:
         table.add_column(heading, justify="left" if heading == "evaluation set" else "right")
     for name, images in dataset.evaluation.items():
         correct, loss = 0, 0.0
-        for pictures, labels, count in EvaluationBatches(images, dataset, BATCH, device):
+        for pictures, labels, count in EvaluationBatches(images, dataset, EVALUATION_BATCH, device):
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, settings.precision == "bfloat16"):
                 logits = network(pictures)[:count].float()
             correct += int((logits.argmax(1) == labels[:count]).sum())

@@ -30,7 +30,7 @@ from binorm.experiments.checkpoint import (
     load_safely,
     save_weights,
 )
-from binorm.experiments.data.batches import EvaluationBatches, TrainingBatches
+from binorm.experiments.data.batches import EVALUATION_BATCH, EvaluationBatches, TrainingBatches
 from binorm.experiments.data.dataset import Dataset
 from binorm.experiments.data.samples import write_samples
 from binorm.experiments.errors import Interrupted, UserError
@@ -42,7 +42,6 @@ from binorm.experiments.recorder import Recorder
 from binorm.experiments.tasks import TASKS
 from binorm.experiments.tasks.classification import DivergenceError
 
-EVALUATION_BATCH = 500
 # Their hints are about loaders, loggers and hardware: choices made here on purpose.
 QUIET = ("lightning.pytorch", "lightning.fabric")
 

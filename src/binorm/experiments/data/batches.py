@@ -7,6 +7,8 @@ from torch import Tensor
 
 from binorm.experiments.data.dataset import Dataset, ImageSet
 
+EVALUATION_BATCH = 500
+
 
 class _Batches:
     def __init__(self, images: ImageSet, dataset: Dataset, batch_size: int, device: torch.device) -> None:
