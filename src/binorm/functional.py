@@ -3,7 +3,10 @@
 import torch
 from torch import Tensor
 
-from binorm.backends import reference
+from binorm.backends import operator, reference
+from binorm.backends.selection import use_kernels
+
+ACTIVATIONS = ("identity", "relu", "leaky_relu", "silu", "gelu")
 
 
 def batch_instance_norm(
@@ -16,10 +19,14 @@ def batch_instance_norm(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    *,
+    residual: Tensor | None = None,
+    activation: str = "identity",
+    negative_slope: float = 0.01,
 ) -> Tensor:
-    r"""Mix batch and instance normalization by one gate per channel.
+    r"""Mix batch and instance normalization by one gate per channel; add and activate in the same pass, if asked.
 
-    .. math:: y = (\rho \, \hat{x}_{BN} + (1 - \rho) \, \hat{x}_{IN}) \, \gamma + \beta
+    .. math:: y = \phi((\rho \, \hat{x}_{BN} + (1 - \rho) \, \hat{x}_{IN}) \, \gamma + \beta + residual)
 
     where x̂_BN is normalized with the mean and biased variance of a channel over the batch (with the running statistics
     unless ``training``), and x̂_IN always with those of each (sample, channel) over its spatial values.
@@ -36,13 +43,16 @@ def batch_instance_norm(
         training: normalize with the batch's statistics.
         momentum: the share of the batch in the updated running statistics.
         eps: added to every variance.
+        residual: added before the activation; of ``input``'s shape.
+        activation: φ, one of "identity", "relu", "leaky_relu", "silu" and "gelu" (the exact one, by erf).
+        negative_slope: of leaky_relu.
 
     Returns:
         A tensor of ``input``'s shape, dtype and device, in the memory layout that batch normalization gives.
 
     Raises:
-        ValueError: for shapes that don't fit together, for missing running statistics in evaluation, and for a
-            training batch with one value per channel.
+        ValueError: for shapes that don't fit together, for missing running statistics in evaluation, for a training
+            batch with one value per channel, and for an unknown activation.
         TypeError: for an input that is not floating point, and for float64 input with parameters of lower precision.
 
     Source: Nam & Kim, *Batch-Instance Normalization for Adaptively Style-Invariant Neural Networks*, NeurIPS 2018,
@@ -55,7 +65,15 @@ def batch_instance_norm(
             _check_vector(name, vector, input)
     if not training and (running_mean is None or running_var is None):
         raise ValueError("running_mean and running_var must be given in evaluation mode (training=False)")
-    return reference.batch_instance_norm(input, gate, weight, bias, running_mean, running_var, training, momentum, eps)
+    if residual is not None and residual.shape != input.shape:
+        raise ValueError(f"residual should have the input's shape {tuple(input.shape)} (got {tuple(residual.shape)})")
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation should be one of {', '.join(ACTIVATIONS)} (got {activation!r})")
+    backend = operator if use_kernels(input) else reference
+    return backend.batch_instance_norm(
+        input, gate, weight, bias, running_mean, running_var, training, momentum, eps,
+        residual, activation, negative_slope,
+    )  # fmt: skip
 
 
 def _check_input(input: Tensor, training: bool) -> None:

@@ -5,6 +5,9 @@ Differentiable twice, and what ``torch.compile`` and ``torch.export`` trace.
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+from binorm.backends.layout import in_batch_norm_layout
 
 
 def batch_instance_norm(
@@ -17,11 +20,14 @@ def batch_instance_norm(
     training: bool,
     momentum: float,
     eps: float,
+    residual: Tensor | None = None,
+    activation: str = "identity",
+    negative_slope: float = 0.01,
 ) -> Tensor:
     """Normalize ``input``; the arguments are those of `binorm.functional.batch_instance_norm`, already checked."""
-    input = _in_batch_norm_layout(input)
+    input = in_batch_norm_layout(input)
     if input.numel() == 0:
-        return _normalize_nothing(input, gate, weight, bias)
+        return _normalize_nothing(input, gate, weight, bias, residual)
     # Half precision accumulates in float32: a sum over one 500x500 instance already overflows float16.
     dtype = torch.promote_types(input.dtype, torch.float32)
     x = input.to(dtype)
@@ -30,7 +36,7 @@ def batch_instance_norm(
         # Every instance has as many values, so the batch's statistics are exact merges of the instances'.
         batch_mean = instance_mean.mean(0)
         batch_var = instance_var.mean(0) + (instance_mean - batch_mean).square().mean(0)
-        _update_running_statistics(running_mean, running_var, batch_mean, batch_var, x.numel() // x.shape[1], momentum)
+        update_running_statistics(running_mean, running_var, batch_mean, batch_var, x.numel() // x.shape[1], momentum)
     else:
         assert running_mean is not None  # noqa: S101 - functional.py has checked both
         assert running_var is not None  # noqa: S101
@@ -47,9 +53,20 @@ def batch_instance_norm(
     if bias is not None:
         shift = shift + bias.to(dtype)
     if x.numel() == shift.numel():  # one value per instance: x - instance_mean is 0, its gradient a loss of digits
-        return shift.view(x.shape).to(input.dtype)
-    scale, shift, instance_mean = (_per_instance(each, x) for each in (scale, shift, instance_mean))
-    return torch.addcmul(shift, scale, x - instance_mean).to(input.dtype)
+        output = shift.view(x.shape)
+    else:
+        scale, shift, instance_mean = (_per_instance(each, x) for each in (scale, shift, instance_mean))
+        output = torch.addcmul(shift, scale, x - instance_mean)
+    if residual is not None:
+        output = output + residual.to(dtype)
+    return _activate(output, activation, negative_slope).to(input.dtype)
+
+
+def _activate(x: Tensor, activation: str, negative_slope: float) -> Tensor:
+    if activation == "leaky_relu":
+        return F.leaky_relu(x, negative_slope)
+    functions = {"relu": F.relu, "silu": F.silu, "gelu": F.gelu}
+    return functions[activation](x) if activation != "identity" else x
 
 
 def _instance_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,7 +84,7 @@ def _per_instance(statistic: Tensor, x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _update_running_statistics(
+def update_running_statistics(
     running_mean: Tensor | None,
     running_var: Tensor | None,
     batch_mean: Tensor,
@@ -82,32 +99,15 @@ def _update_running_statistics(
         running_var.lerp_((batch_var * (count / (count - 1))).to(running_var.dtype), momentum)
 
 
-def _in_batch_norm_layout(x: Tensor) -> Tensor:
-    """Lay ``x`` out as ``nn.BatchNorm*d`` lays out its output: channels-last if the strides are so, else contiguous."""
-    if x.is_contiguous() or x.dim() not in (4, 5):
-        return x.contiguous()
-    channels_last = torch.channels_last if x.dim() == 4 else torch.channels_last_3d
-    if x.is_contiguous(memory_format=channels_last) or _has_channels_last_strides(x):
-        return x.contiguous(memory_format=channels_last)
-    return x.contiguous()
-
-
-def _has_channels_last_strides(x: Tensor) -> bool:
-    """PyTorch's own rule, also for slices: strides grow in the order C, ..., W, H, N, and do not fit contiguity too."""
-    least = 0
-    for dim in (1, *range(x.dim() - 1, 1, -1), 0):
-        stride = x.stride(dim)
-        if stride < max(least, 1) or (dim == 0 and least == x.stride(1)):
-            return False
-        least = stride * x.shape[dim]
-    return True
-
-
-def _normalize_nothing(input: Tensor, gate: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+def _normalize_nothing(
+    input: Tensor, gate: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None
+) -> Tensor:
     """An empty batch: an empty output with zero gradients for every parameter; no statistics are touched."""
     shape = (1, -1, *(1 for _ in range(input.dim() - 2)))
     output = input * gate.view(shape)
     for parameter in (weight, bias):
         if parameter is not None:
             output = output * parameter.view(shape)
+    if residual is not None:
+        output = output * residual
     return output.to(input.dtype)

@@ -1,0 +1,19 @@
+// The passes for processors with AVX2 and FMA.
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels.h"
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+// After the standard headers, whose inline functions are linked into what runs anywhere.
+#pragma GCC target("avx2,fma")
+namespace {
+constexpr int64_t kRegisterBytes = 32;
+}
+#include "passes.h"
+
+const binorm::KernelSet* binorm::avx2_kernels() { return &kTable; }
+#else
+const binorm::KernelSet* binorm::avx2_kernels() { return nullptr; }
+#endif

@@ -1,0 +1,19 @@
+// The passes for processors with AVX-512.
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels.h"
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+// After the standard headers, whose inline functions are linked into what runs anywhere.
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma,prefer-vector-width=512")
+namespace {
+constexpr int64_t kRegisterBytes = 64;
+}
+#include "passes.h"
+
+const binorm::KernelSet* binorm::avx512_kernels() { return &kTable; }
+#else
+const binorm::KernelSet* binorm::avx512_kernels() { return nullptr; }
+#endif

@@ -1,0 +1,159 @@
+// Registers of numbers, and how memory holds them, for the instruction set of the including file (kRegisterBytes).
+//
+// Built on the vector extension that GCC and Clang share. Everything is in an unnamed namespace: the same name is
+// compiled once for each instruction set, and no function of one may be linked into another.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels.h"
+
+namespace {
+
+using binorm::bfloat16;
+
+#define BINORM_INLINE inline __attribute__((always_inline))
+
+// Arithmetic<T>: what values of T are computed in, and the registers of it.
+template <typename T>
+struct Arithmetic;
+
+template <>
+struct Arithmetic<double> {
+  using Scalar = double;
+  typedef double Vector __attribute__((vector_size(kRegisterBytes)));
+  typedef int64_t Integer;
+  typedef Integer Integers __attribute__((vector_size(kRegisterBytes)));
+};
+
+template <>
+struct Arithmetic<float> {
+  using Scalar = float;
+  typedef float Vector __attribute__((vector_size(kRegisterBytes)));
+  typedef int32_t Integer;
+  typedef Integer Integers __attribute__((vector_size(kRegisterBytes)));
+};
+
+template <>
+struct Arithmetic<bfloat16> : Arithmetic<float> {};
+
+template <typename T>
+using Scalar = typename Arithmetic<T>::Scalar;
+template <typename T>
+using Vector = typename Arithmetic<T>::Vector;
+template <typename T>
+using Integers = typename Arithmetic<T>::Integers;
+template <typename T>
+constexpr int64_t kLanes = kRegisterBytes / int64_t(sizeof(Scalar<T>));
+
+typedef uint16_t HalfRegister __attribute__((vector_size(kRegisterBytes / 2)));
+typedef uint32_t UnsignedRegister __attribute__((vector_size(kRegisterBytes)));
+
+// ---- memory <-> register
+
+template <typename T>
+BINORM_INLINE Vector<T> load(const T* from) {
+  Vector<T> vector;
+  std::memcpy(&vector, from, sizeof(vector));
+  return vector;
+}
+
+template <>
+BINORM_INLINE Vector<bfloat16> load<bfloat16>(const bfloat16* from) {
+  HalfRegister halves;
+  std::memcpy(&halves, from, sizeof(halves));
+  return (Vector<bfloat16>)(__builtin_convertvector(halves, UnsignedRegister) << 16);
+}
+
+template <typename T>
+BINORM_INLINE void store(T* to, Vector<T> vector) {
+  std::memcpy(to, &vector, sizeof(vector));
+}
+
+template <>
+BINORM_INLINE void store<bfloat16>(bfloat16* to, Vector<bfloat16> vector) {
+  const UnsignedRegister bits = (UnsignedRegister)vector;
+  const UnsignedRegister nearest_even = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  const UnsignedRegister quiet_nan = (bits >> 16) | 0x40u;
+  const HalfRegister halves = __builtin_convertvector(vector == vector ? nearest_even : quiet_nan, HalfRegister);
+  std::memcpy(to, &halves, sizeof(halves));
+}
+
+template <typename T>
+BINORM_INLINE Scalar<T> load_one(const T* from) {
+  return *from;
+}
+
+template <>
+BINORM_INLINE float load_one<bfloat16>(const bfloat16* from) {
+  const uint32_t bits = uint32_t(from->bits) << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+template <typename T>
+BINORM_INLINE void store_one(T* to, Scalar<T> value) {
+  *to = value;
+}
+
+template <>
+BINORM_INLINE void store_one<bfloat16>(bfloat16* to, float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  to->bits = uint16_t(value == value ? (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16 : (bits >> 16) | 0x40u);
+}
+
+// The first `count` lanes; the others are 0.
+template <typename T>
+BINORM_INLINE Vector<T> load_some(const T* from, int64_t count) {
+  T lanes[kLanes<T>] = {};
+  std::memcpy(lanes, from, count * sizeof(T));
+  return load<T>(lanes);
+}
+
+template <typename T>
+BINORM_INLINE void store_some(T* to, Vector<T> vector, int64_t count) {
+  T lanes[kLanes<T>];
+  store<T>(lanes, vector);
+  std::memcpy(to, lanes, count * sizeof(T));
+}
+
+// ---- lanes
+
+template <typename T>
+BINORM_INLINE Vector<T> broadcast(Scalar<T> value) {
+  return Vector<T>{} + value;
+}
+
+template <typename T>
+BINORM_INLINE Integers<T> lane_numbers() {
+  Integers<T> lanes;
+  for (int64_t i = 0; i < kLanes<T>; ++i) lanes[i] = i;
+  return lanes;
+}
+
+template <typename T>
+BINORM_INLINE bool any_lane(Integers<T> lanes) {
+  int64_t words[kRegisterBytes / 8], any = 0;
+  std::memcpy(words, &lanes, sizeof(words));
+  for (int64_t word : words) any |= word;
+  return any != 0;
+}
+
+template <int64_t kCount, typename Lanes>
+BINORM_INLINE double sum_of_lanes(Lanes v) {
+  if constexpr (kCount == 16)
+    return sum_of_lanes<8>(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+                           __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15));
+  else if constexpr (kCount == 8)
+    return sum_of_lanes<4>(__builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7));
+  else if constexpr (kCount == 4)
+    return sum_of_lanes<2>(__builtin_shufflevector(v, v, 0, 1) + __builtin_shufflevector(v, v, 2, 3));
+  else
+    return v[0] + v[1];
+}
+
+}  // namespace

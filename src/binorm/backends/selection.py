@@ -1,0 +1,76 @@
+"""Which backend computes a call: by the input's device and dtype, or as the environment variable BINORM_BACKEND asks.
+
+``auto``, the default, takes the kernels of the input's device and falls back to the reference where there are none.
+``reference`` always computes in plain PyTorch. ``cpu`` and ``triton`` take these kernels and raise an error where they
+cannot compute. The variable is read once. Traced calls (``torch.compile``, ``torch.export``, function transforms,
+forward-mode differentiation) always see the reference, which compilers fuse with its neighbours.
+"""
+
+import os
+import warnings
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+CHOICES = ("auto", "reference", "cpu", "triton")
+
+
+def use_kernels(input: Tensor) -> bool:
+    """Whether the operator of `binorm.backends.operator` computes this call; else the reference does."""
+    if torch.compiler.is_compiling() or input.numel() == 0 or _is_traced(input):
+        return False
+    if input.dtype in _dtypes_with_kernels(input.device.type):
+        return True
+    asked = _asked()
+    if asked in ("cpu", "triton"):
+        raise RuntimeError(
+            f"BINORM_BACKEND={asked} has no kernels for {input.dtype} on {input.device.type}: "
+            "unset it, or choose another dtype or device"
+        )
+    return False
+
+
+def _is_traced(input: Tensor) -> bool:
+    return (
+        type(input) not in (Tensor, torch.nn.Parameter)
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or forward_ad._current_level >= 0
+        or torch.jit.is_tracing()
+    )
+
+
+@cache
+def _asked() -> str:
+    asked = os.environ.get("BINORM_BACKEND", "auto")
+    if asked not in CHOICES:
+        raise ValueError(f"BINORM_BACKEND should be one of {', '.join(CHOICES)} (got {asked!r})")
+    return asked
+
+
+@cache
+def _dtypes_with_kernels(device: str) -> frozenset[torch.dtype]:
+    """Load the kernels for a type of device; what they compute in, nothing where there are none."""
+    asked = _asked()
+    try:
+        if device == "cpu" and asked in ("auto", "cpu"):
+            from binorm.backends import cpu
+
+            cpu.load()
+            return cpu.DTYPES
+        if asked == "triton" or (device == "cuda" and asked == "auto"):
+            from binorm.backends import triton
+
+            triton.load(device)
+            return triton.DTYPES
+    except ImportError as error:
+        if asked != "auto":
+            raise RuntimeError(f"BINORM_BACKEND={asked} is not available: {error}") from error
+        warnings.warn(
+            f"binorm computes on {device} in plain PyTorch, several times slower than with its kernels: {error}. "
+            "BINORM_BACKEND=reference asks for this without a warning.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return frozenset()
