@@ -3,6 +3,8 @@
 from binorm import functional
 from binorm.gates import GateSummary, gate_parameters, gate_summary, named_gates, param_groups
 from binorm.modules import BatchInstanceNorm1d, BatchInstanceNorm2d, BatchInstanceNorm3d
+from binorm.norm_act import BatchInstanceNormAct2d
+from binorm.sync import SyncBatchInstanceNorm, convert_sync_batch_instance_norm
 
 __version__ = "0.1.0"
 
@@ -10,7 +12,10 @@ __all__ = [
     "BatchInstanceNorm1d",
     "BatchInstanceNorm2d",
     "BatchInstanceNorm3d",
+    "BatchInstanceNormAct2d",
     "GateSummary",
+    "SyncBatchInstanceNorm",
+    "convert_sync_batch_instance_norm",
     "functional",
     "gate_parameters",
     "gate_summary",

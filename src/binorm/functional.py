@@ -58,9 +58,41 @@ def batch_instance_norm(
     Source: Nam & Kim, *Batch-Instance Normalization for Adaptively Style-Invariant Neural Networks*, NeurIPS 2018,
     section 3.
     """
-    _check_input(input, training)
-    vectors = {"gate": gate, "weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
-    for name, vector in vectors.items():
+    check_arguments(
+        input, gate, weight, bias, running_mean, running_var,
+        training=training, residual=residual, activation=activation,
+    )  # fmt: skip
+    if training and input.numel() == input.shape[1] > 0:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+    backend = operator.batch_instance_norm if use_kernels(input) else reference.batch_instance_norm
+    return backend(
+        input, gate, weight, bias, running_mean, running_var, training, momentum, eps,
+        residual, activation, negative_slope,
+    )  # fmt: skip
+
+
+def check_arguments(
+    input: Tensor,
+    gate: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    *,
+    training: bool,
+    residual: Tensor | None,
+    activation: str,
+    **_: float,
+) -> None:
+    """Raise what `batch_instance_norm` promises for arguments that do not fit together."""
+    _check_input(input)
+    for name, vector in (
+        ("gate", gate),
+        ("weight", weight),
+        ("bias", bias),
+        ("running_mean", running_mean),
+        ("running_var", running_var),
+    ):
         if vector is not None:
             _check_vector(name, vector, input)
     if not training and (running_mean is None or running_var is None):
@@ -69,20 +101,13 @@ def batch_instance_norm(
         raise ValueError(f"residual should have the input's shape {tuple(input.shape)} (got {tuple(residual.shape)})")
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation should be one of {', '.join(ACTIVATIONS)} (got {activation!r})")
-    backend = operator if use_kernels(input) else reference
-    return backend.batch_instance_norm(
-        input, gate, weight, bias, running_mean, running_var, training, momentum, eps,
-        residual, activation, negative_slope,
-    )  # fmt: skip
 
 
-def _check_input(input: Tensor, training: bool) -> None:
+def _check_input(input: Tensor) -> None:
     if not input.is_floating_point():
         raise TypeError(f"expected a floating-point input (got {input.dtype}): convert it with input.float()")
     if not 2 <= input.dim() <= 5:
         raise ValueError(f"expected 2D to 5D input (got {input.dim()}D input)")
-    if training and input.numel() == input.shape[1] > 0:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
 
 
 def _check_vector(name: str, vector: Tensor, input: Tensor) -> None:
@@ -92,7 +117,9 @@ def _check_vector(name: str, vector: Tensor, input: Tensor) -> None:
             f"{name} should have shape ({channels},) for an input with {channels} channels "
             f"(got {tuple(vector.shape)} with input {tuple(input.shape)})"
         )
-    if torch.promote_types(vector.dtype, torch.float32) != torch.promote_types(input.dtype, torch.float32):
+    if vector.dtype != input.dtype and torch.promote_types(vector.dtype, torch.float32) != torch.promote_types(
+        input.dtype, torch.float32
+    ):
         raise TypeError(
             f"{name} is {vector.dtype} but the input is {input.dtype}: convert the input with "
             f"input.to({vector.dtype}) or the model with model.to({input.dtype})"

@@ -57,13 +57,24 @@ class _BatchInstanceNorm(_NormBase):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize ``input``, (N, C, *spatial), into a tensor of the same shape and dtype."""
+        return self._normalize(input)
+
+    def _normalize(
+        self,
+        input: Tensor,
+        *,
+        residual: Tensor | None = None,
+        activation: str = "identity",
+        negative_slope: float = 0.01,
+    ) -> Tensor:
+        """Check, count, and compute; the last three arguments are those of `binorm.functional.batch_instance_norm`."""
         self._check_input_dim(input)
         gate = self._projected_gate()
         updates = self.training and self.track_running_stats
         if updates and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         reads_or_updates = updates or not self.training
-        return batch_instance_norm(
+        return self._compute(
             input,
             gate,
             self.weight,
@@ -73,7 +84,14 @@ class _BatchInstanceNorm(_NormBase):
             self.training or self.running_mean is None,  # without running statistics, evaluation uses the batch's
             self._running_share() if updates else 0.0,
             self.eps,
+            residual=residual,
+            activation=activation,
+            negative_slope=negative_slope,
         )
+
+    def _compute(self, input: Tensor, gate: Tensor, *arguments: Any, **fused: Any) -> Tensor:
+        """`binorm.functional.batch_instance_norm`; synchronised layers compute in their own way."""
+        return batch_instance_norm(input, gate, *arguments, **fused)
 
     def _projected_gate(self) -> Tensor:
         """The gate in [0, 1], projected in its storage where it has one of its own."""

@@ -147,7 +147,7 @@ def _differentiable_gradients(
 
 def _differentiable(*arguments: Any) -> tuple[Tensor, Tensor]:
     if torch.is_grad_enabled() and any(isinstance(each, Tensor) and each.requires_grad for each in arguments[:5]):
-        return _BatchInstanceNorm.apply(*arguments)  # type: ignore[no-any-return, no-untyped-call]
+        return _BatchInstanceNorm.apply(*arguments)  # type: ignore[no-any-return]
     with torch._C._AutoDispatchBelowAutograd():
         return _forward(*arguments)  # type: ignore[no-any-return]
 

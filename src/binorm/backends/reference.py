@@ -3,9 +3,12 @@
 Differentiable twice, and what ``torch.compile`` and ``torch.export`` trace.
 """
 
+import math
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from binorm.backends.layout import in_batch_norm_layout
 
@@ -23,20 +26,28 @@ def batch_instance_norm(
     residual: Tensor | None = None,
     activation: str = "identity",
     negative_slope: float = 0.01,
+    *,
+    merge: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor, Tensor]] | None = None,
 ) -> Tensor:
-    """Normalize ``input``; the arguments are those of `binorm.functional.batch_instance_norm`, already checked."""
+    """Normalize ``input``; the arguments are those of `binorm.functional.batch_instance_norm`, already checked.
+
+    ``merge`` makes the batch's mean, biased variance and number of values a channel from those of this process.
+    """
     input = in_batch_norm_layout(input)
-    if input.numel() == 0:
+    if input.numel() == 0 and merge is None:
         return _normalize_nothing(input, gate, weight, bias, residual)
     # Half precision accumulates in float32: a sum over one 500x500 instance already overflows float16.
     dtype = torch.promote_types(input.dtype, torch.float32)
     x = input.to(dtype)
     instance_mean, instance_var = _instance_statistics(x)
     if training:
-        # Every instance has as many values, so the batch's statistics are exact merges of the instances'.
-        batch_mean = instance_mean.mean(0)
-        batch_var = instance_var.mean(0) + (instance_mean - batch_mean).square().mean(0)
-        update_running_statistics(running_mean, running_var, batch_mean, batch_var, x.numel() // x.shape[1], momentum)
+        batch_mean, batch_var = _batch_statistics(instance_mean, instance_var)
+        count: int | Tensor = x.numel() // x.shape[1]
+        if merge is not None:
+            batch_mean, batch_var, count = merge(batch_mean, batch_var, x.numel() // x.shape[1])
+        update_running_statistics(running_mean, running_var, batch_mean, batch_var, count, momentum)
+        if input.numel() == 0:  # the backward pass of merge waits for this process too
+            return _normalize_nothing(input, gate, weight, bias, residual, batch_mean, batch_var)
     else:
         assert running_mean is not None  # noqa: S101 - functional.py has checked both
         assert running_var is not None  # noqa: S101
@@ -71,11 +82,22 @@ def _activate(x: Tensor, activation: str, negative_slope: float) -> Tensor:
 
 def _instance_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and biased variance of each (sample, channel), both (N, C)."""
-    if x.numel() == x.shape[0] * x.shape[1]:
+    if math.prod(x.shape[2:]) == 1:
         return x.flatten(1), torch.zeros_like(x).flatten(1)
+    if x.numel() == 0:  # var_mean would warn
+        nothing = x.sum(tuple(range(2, x.dim())))
+        return nothing, nothing
     # Inductor makes one Welford pass of var_mean; a mean, then a mean of squares, would read x twice.
     var, mean = torch.var_mean(x, tuple(range(2, x.dim())), correction=0)
     return mean, var
+
+
+def _batch_statistics(instance_mean: Tensor, instance_var: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel: exact merges, as every instance has as many values; 0 of nothing."""
+    if instance_mean.shape[0] == 0:
+        return instance_mean.sum(0), instance_var.sum(0)
+    mean = instance_mean.mean(0)
+    return mean, instance_var.mean(0) + (instance_mean - mean).square().mean(0)
 
 
 def _per_instance(statistic: Tensor, x: Tensor) -> Tensor:
@@ -89,7 +111,7 @@ def update_running_statistics(
     running_var: Tensor | None,
     batch_mean: Tensor,
     batch_var: Tensor,
-    count: int,
+    count: int | Tensor,
     momentum: float,
 ) -> None:
     """Move the running statistics towards the batch's, in place; the variance becomes unbiased, as in batch norm."""
@@ -99,15 +121,11 @@ def update_running_statistics(
         running_var.lerp_((batch_var * (count / (count - 1))).to(running_var.dtype), momentum)
 
 
-def _normalize_nothing(
-    input: Tensor, gate: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None
-) -> Tensor:
-    """An empty batch: an empty output with zero gradients for every parameter; no statistics are touched."""
+def _normalize_nothing(input: Tensor, gate: Tensor, *others: Tensor | None) -> Tensor:
+    """An empty batch: an empty output with zero gradients for everything; no statistics are touched."""
     shape = (1, -1, *(1 for _ in range(input.dim() - 2)))
     output = input * gate.view(shape)
-    for parameter in (weight, bias):
-        if parameter is not None:
-            output = output * parameter.view(shape)
-    if residual is not None:
-        output = output * residual
+    for other in others:
+        if other is not None:
+            output = output * (other.view(shape) if other.dim() == 1 else other)
     return output.to(input.dtype)

@@ -40,16 +40,16 @@ def test_every_norm_starts_from_the_same_weights_and_runs(norm):
     network = create("resnet8", 10, norm)
     torch.manual_seed(5)
     reference = create("resnet8", 10, "bn")
-    for (name, module), other in zip(network.named_modules(), reference.modules(), strict=True):
+    for name, module in network.named_modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
-            assert torch.equal(module.weight, other.weight), name
+            assert torch.equal(module.weight, reference.get_submodule(name).weight), name
     assert network(torch.randn(2, 3, 32, 32)).shape == (2, 10)
 
 
 def test_norms_are_what_their_names_say():
     kinds = {"bn": nn.BatchNorm2d, "in": nn.InstanceNorm2d, "bn+in": BatchInstanceNorm2d, "bin": BatchInstanceNorm2d}
     for norm, kind in kinds.items():
-        assert type(create("resnet8", 10, norm).norm) is kind
+        assert isinstance(create("resnet8", 10, norm).norm, kind)
     assert all((gate == 1).all() and gate.requires_grad for _, gate in named_gates(create("resnet8", 10, "bin")))
     fixed = list(gate_parameters(create("resnet8", 10, "bn+in")))
     assert all((gate == 0.5).all() and not gate.requires_grad for gate in fixed)

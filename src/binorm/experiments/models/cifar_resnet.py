@@ -1,6 +1,5 @@
 """ResNets for 32x32 pictures (He et al., *Deep Residual Learning*, CVPR 2016, section 4.2), with basic blocks."""
 
-import torch
 from torch import Tensor, nn
 
 from binorm.experiments.models.norms import NormLayer
@@ -9,7 +8,7 @@ DEPTHS = (8, 14, 20, 32, 44, 56, 110)
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions, each with its norm, beside a shortcut: y = relu(x' + f(x))."""
+    """Two 3x3 convolutions, each with its norm and ReLU, beside a shortcut: y = relu(x' + f(x))."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, norm_layer: NormLayer) -> None:
         super().__init__()
@@ -20,12 +19,13 @@ class BasicBlock(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_channels != channels:
             projection = nn.Conv2d(in_channels, channels, 1, stride, bias=False)
-            self.shortcut = nn.Sequential(projection, norm_layer(channels))
+            self.shortcut = nn.Sequential(projection, norm_layer(channels, apply_act=False))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, channels, H / stride, W / stride)."""
-        out = torch.relu(self.norm1(self.conv1(x)))
-        return torch.relu(self.norm2(self.conv2(out)) + self.shortcut(x))
+        out = self.norm1(self.conv1(x))
+        y: Tensor = self.norm2(self.conv2(out), self.shortcut(x))
+        return y
 
 
 class CifarResNet(nn.Module):
@@ -50,7 +50,7 @@ class CifarResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) pictures -> (N, num_classes) logits."""
-        x = torch.relu(self.norm(self.conv(x)))
+        x = self.norm(self.conv(x))
         x = self.stage3(self.stage2(self.stage1(x)))
         logits: Tensor = self.head(x.mean((2, 3)))
         return logits

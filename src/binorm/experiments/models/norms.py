@@ -1,25 +1,63 @@
-"""The norms that experiments compare, by name: each is what a network takes as ``norm_layer``."""
+"""The norms that experiments compare, by name, each with the ReLU that follows it in the networks.
 
-from collections.abc import Callable
-from functools import partial
+A norm layer is called with a number of channels (and ``apply_act=False`` where no ReLU follows), and gives a module
+that takes an input and, in residual blocks, what is added before the ReLU: ``norm(x, residual)``.
+"""
 
-from torch import nn
+from typing import Protocol
 
-from binorm import BatchInstanceNorm2d
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-NormLayer = Callable[[int], nn.Module]
+from binorm import BatchInstanceNormAct2d
 
 
-def _fixed_mix(num_features: int) -> nn.Module:
+class NormLayer(Protocol):
+    """What a network takes as ``norm_layer``."""
+
+    def __call__(self, num_features: int, *, apply_act: bool = True) -> nn.Module:
+        """A norm of (N, num_features, H, W) maps, with a ReLU if ``apply_act``."""
+
+
+class BatchNormAct2d(nn.BatchNorm2d):
+    """Batch norm, then the addition of a residual, then ReLU."""
+
+    def __init__(self, num_features: int, *, apply_act: bool = True) -> None:
+        super().__init__(num_features)
+        self.apply_act = apply_act
+
+    def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        return _add_and_activate(super().forward(input), residual, self.apply_act)
+
+
+class InstanceNormAct2d(nn.InstanceNorm2d):
+    """Instance norm with weight and bias, then the addition of a residual, then ReLU."""
+
+    def __init__(self, num_features: int, *, apply_act: bool = True) -> None:
+        super().__init__(num_features, affine=True)
+        self.apply_act = apply_act
+
+    def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        return _add_and_activate(super().forward(input), residual, self.apply_act)
+
+
+def _add_and_activate(x: Tensor, residual: Tensor | None, apply_act: bool) -> Tensor:
+    x = x if residual is None else x + residual
+    return F.relu(x, inplace=True) if apply_act else x
+
+
+def _fixed_mix(num_features: int, *, apply_act: bool = True) -> nn.Module:
     """Half batch norm, half instance norm: the paper's BN+IN, which it does not define further."""
-    norm = BatchInstanceNorm2d(num_features, gate_init=0.5)
+    norm = BatchInstanceNormAct2d(num_features, apply_act=apply_act, gate_init=0.5)
     norm.gate.requires_grad_(False)
     return norm
 
 
 NORMS: dict[str, NormLayer] = {
-    "bn": nn.BatchNorm2d,
-    "in": partial(nn.InstanceNorm2d, affine=True),
+    "bn": BatchNormAct2d,
+    "in": InstanceNormAct2d,
     "bn+in": _fixed_mix,
-    "bin": BatchInstanceNorm2d,
+    "bin": BatchInstanceNormAct2d,
 }
