@@ -22,6 +22,7 @@ class BuildKernels(build_ext):
     """Compiles in parallel against PyTorch's stable ABI; a failure is written down for the first use to report."""
 
     def build_extension(self, ext: Extension) -> None:
+        """Build, or say why not, in a file beside where the kernels would be."""
         reason = Path(self.get_ext_fullpath(ext.name)).with_name("why_not_built.txt")
         reason.parent.mkdir(parents=True, exist_ok=True)
         reason.unlink(missing_ok=True)
@@ -40,6 +41,7 @@ class BuildKernels(build_ext):
         return f"{fullname.replace('.', '/')}.so"
 
     def get_outputs(self) -> list[str]:
+        """Only what there is."""
         return [path for path in super().get_outputs() if Path(path).exists()]
 
     def copy_extensions_to_source(self) -> None:
@@ -74,15 +76,7 @@ class BuildKernels(build_ext):
 
 KERNELS = Extension(
     "binorm.backends.cpu.kernels",
-    sources=[
-        str(CPU / name)
-        for name in (
-            "kernels_avx512.cpp",
-            "kernels_avx2.cpp",
-            "kernels_base.cpp",
-            "operator.cpp",
-        )
-    ],  # fmt: skip
+    sources=[str(CPU / f"{name}.cpp") for name in ("kernels_avx512", "kernels_avx2", "kernels_base", "operator")],
     depends=[str(path) for path in CPU.glob("*.h")],
     define_macros=[("TORCH_TARGET_VERSION", "0x020a000000000000")],  # 2.10: the least that binorm asks for
     extra_compile_args=FLAGS + os.environ.get("BINORM_CXXFLAGS", "").split(),

@@ -1,7 +1,7 @@
 """Norm and activation in one layer, with the constructor of timm's ``BatchNormAct2d``."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -115,7 +115,7 @@ def _fused_activation(act: nn.Module) -> tuple[str, float] | None:
         return None
     kind = type(act)  # exactly: a subclass may do anything
     if kind is nn.LeakyReLU:
-        return "leaky_relu", act.negative_slope
+        return "leaky_relu", cast(nn.LeakyReLU, act).negative_slope
     if kind is nn.GELU:
         return ("gelu", 0.0) if act.approximate == "none" else None
     names = {nn.Identity: "identity", nn.ReLU: "relu", nn.SiLU: "silu"}

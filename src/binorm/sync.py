@@ -96,7 +96,7 @@ _SYNCHRONISED: dict[type[nn.Module], type[_Synchronised]] = {
 
 
 def convert_sync_batch_instance_norm(module: nn.Module, process_group: ProcessGroup | None = None) -> nn.Module:
-    """Replace every batch-instance norm in ``module`` by its synchronised form, which shares its parameters and buffers.
+    """Replace every batch-instance norm in ``module`` by its synchronised form, with the same parameters and buffers.
 
     Mode, hooks, activation and the dimensions accepted stay as they are. Call it before the network is wrapped in
     ``DistributedDataParallel``.
@@ -171,7 +171,7 @@ class _MergeStatistics(torch.autograd.Function):
         return merged_mean.to(mean.dtype), merged_var.to(mean.dtype), total
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_mean: Tensor, grad_var: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         mean, merged_mean, share = ctx.saved_tensors
         gradients = torch.stack([grad_mean, grad_var]).double()  # of this process's loss

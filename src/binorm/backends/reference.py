@@ -74,10 +74,17 @@ def batch_instance_norm(
 
 
 def _activate(x: Tensor, activation: str, negative_slope: float) -> Tensor:
-    if activation == "leaky_relu":
-        return F.leaky_relu(x, negative_slope)
-    functions = {"relu": F.relu, "silu": F.silu, "gelu": F.gelu}
-    return functions[activation](x) if activation != "identity" else x
+    match activation:
+        case "relu":
+            return F.relu(x)
+        case "leaky_relu":
+            return F.leaky_relu(x, negative_slope)
+        case "silu":
+            return F.silu(x)
+        case "gelu":
+            return F.gelu(x)
+        case _:
+            return x
 
 
 def _instance_statistics(x: Tensor) -> tuple[Tensor, Tensor]:

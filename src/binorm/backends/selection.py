@@ -37,7 +37,7 @@ def _is_traced(input: Tensor) -> bool:
         type(input) not in (Tensor, torch.nn.Parameter)
         or torch._C._functorch.peek_interpreter_stack() is not None
         or forward_ad._current_level >= 0
-        or torch.jit.is_tracing()
+        or torch._C._is_tracing()
     )
 
 

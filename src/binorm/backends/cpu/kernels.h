@@ -30,6 +30,7 @@ struct Problem {
   using A = typename Accumulator<T>::type;
 
   int64_t samples, channels, space;
+  double one_over_space;
   bool channels_last;
   bool training;  // batch statistics are computed (forward) or depend on the input (backward)
   double eps;

@@ -156,6 +156,7 @@ Problem<T> problem_of(const Tensor& input, double eps, const std::string& activa
   p.samples = input.size(0);
   p.channels = input.size(1);
   p.space = input.numel() / (p.samples * p.channels);
+  p.one_over_space = 1.0 / p.space;
   // Channels of single values are adjacent in either layout.
   p.channels_last = !input.is_contiguous() || p.space == 1;
   int64_t stride = p.channels;

@@ -18,10 +18,10 @@ BINORM_INLINE A least(A a, B b) {
 // Partial sums stay in the arithmetic's own precision for this many values of an instance, then go on in double.
 constexpr int64_t kChunk = 2048;     // contiguous
 constexpr int64_t kChunkRows = 128;  // channels last: a row is the channels at one place
-// Channels last: this many registers of a row are worked on at once, for several rows, so that coefficients and sums
-// stay in registers; rows of a panel, which the closest cache holds the sums of, so that memory is read in long runs.
+// Channels last: this many registers of a row are worked on at once; coefficients and sums stay in them from row to row
+// where no more are needed. Panels are as wide as the closest cache holds the coefficients and sums of.
 constexpr int64_t kBlock = kRegisterBytes == 64 ? 4 : 2;
-constexpr int64_t kPanel = 1024;
+constexpr int64_t kPanel = 2048;
 constexpr int64_t kChannelsAtOnce = 64;  // coefficients
 
 // ---- walking over memory
@@ -110,12 +110,16 @@ BINORM_INLINE void walk(const Tile<kChannelsLast>& tile, Load load, Step step, S
     const int64_t count = least(tile.space - start, chunk), at = tile.first + start * tile.stride;
     if constexpr (kChannelsLast) {
       const int64_t blocks = (tile.channels + kBlock * width - 1) / (kBlock * width);
-      const int64_t at_once = blocks >= kChunkRows / 8 ? 8 : kChunkRows / blocks;
+      const int64_t at_once = blocks == 1 ? kChunkRows : 1;  // one by one, memory is read from end to end
       for (int64_t row = 0; row < count; row += at_once) {
         const int64_t rows = least(count - row, at_once), here = at + row * tile.stride;
         int64_t c = 0;
         for (; c + kBlock * width <= tile.channels; c += kBlock * width)
           walk_rows(tile, here, rows, Block<T, true, kBlock>{c, kWhole}, load, step, store);
+        if (kBlock > 2 && c + 2 * width <= tile.channels) {
+          walk_rows(tile, here, rows, Block<T, true, 2>{c, kWhole}, load, step, store);
+          c += 2 * width;
+        }
         for (; c + width <= tile.channels; c += width)
           walk_rows(tile, here, rows, Block<T, true, 1>{c, kWhole}, load, step, store);
         if (c < tile.channels)
@@ -167,16 +171,17 @@ template <typename T>
 BINORM_INLINE Moments chunk_moments(const T* x, int64_t count) {
   using V = Vector<T>;
   constexpr int64_t width = kLanes<T>;
+  const double share = 1.0 / count;
   if (count < width) {
     double mean = 0, squares = 0;
     for (int64_t i = 0; i < count; ++i) mean += load_one<T>(x + i);
-    mean /= count;
+    mean *= share;
     for (int64_t i = 0; i < count; ++i) squares += (load_one<T>(x + i) - mean) * (load_one<T>(x + i) - mean);
     return {double(count), mean, squares};
   }
   const int64_t last = count - width;
   const V sample = (load<T>(x) + load<T>(x + last / 3)) + (load<T>(x + 2 * (last / 3)) + load<T>(x + last));
-  Scalar<T> guess = Scalar<T>(sum_of_lanes<width>(sample) / (4 * width));
+  Scalar<T> guess = sum_of_lanes<width>(sample) * Scalar<T>(0.25 / width);
   for (bool again = false;; again = true) {
     V sums[4] = {}, squares[4] = {};
     const V centre = broadcast<T>(guess);
@@ -187,10 +192,10 @@ BINORM_INLINE Moments chunk_moments(const T* x, int64_t count) {
     });
     const double sum = sum_of_lanes<width>((sums[0] + sums[1]) + (sums[2] + sums[3]));
     const double square = sum_of_lanes<width>((squares[0] + squares[1]) + (squares[2] + squares[3]));
-    const double excess = sum * sum / count;
+    const double shift = sum * share, excess = sum * shift;
     if (again || !(excess > kTooFar * square))
-      return {double(count), double(guess) + sum / count, square > excess ? square - excess : square - square};
-    guess = Scalar<T>(double(guess) + sum / count);
+      return {double(count), guess + shift, square > excess ? square - excess : square - square};
+    guess = Scalar<T>(guess + shift);
   }
 }
 
@@ -199,7 +204,7 @@ BINORM_INLINE void keep_moments(const Problem<T>& p, int64_t instance, double me
   using A = Scalar<T>;
   p.instance_mean[instance] = A(mean);
   p.mean_rest[instance] = A(mean - double(A(mean)));
-  p.instance_var[instance] = A(squares / p.space);
+  p.instance_var[instance] = A(squares * p.one_over_space);
 }
 
 template <typename T>
@@ -221,14 +226,34 @@ template <typename T>
 void panel_moments(const Problem<T>& p, const Tile<true>& tile) {
   using A = Scalar<T>;
   constexpr int64_t guesses = 8;
+  const T* input = p.input;
   A centre[kPanel], chunk_sum[kPanel], chunk_square[kPanel];
-  double sum[kPanel], square[kPanel];
-  for (int64_t c = 0; c < tile.channels; ++c) chunk_sum[c] = chunk_square[c] = centre[c] = 0, sum[c] = square[c] = 0;
+  double sum[kPanel], square[kPanel];  // of all chunks, where there are several
+  const bool one_chunk = tile.space <= kChunkRows;
+  for (int64_t c = 0; c < tile.channels; ++c) centre[c] = 0;
   for (int64_t i = 0; i < guesses; ++i) {
     const T* row = p.input + tile.first + (tile.space - 1) * i / (guesses - 1) * tile.stride;
     for (int64_t c = 0; c < tile.channels; ++c) centre[c] += load_one<T>(row + c) * A(1.0 / guesses);
   }
+  const auto clear = [&](auto* a, auto* b) {
+    for (int64_t c = 0; c < tile.channels; ++c) a[c] = b[c] = 0;
+  };
+  // Returns whether the guesses were good enough, moves them if not.
+  const auto check = [&](const auto* sum, const auto* square) {
+    int64_t off = 0;
+    for (int64_t c = 0; c < tile.channels; ++c) off += sum[c] * sum[c] > A(kTooFar) * square[c] * tile.space;
+    for (int64_t c = 0; off && c < tile.channels; ++c) centre[c] += A(sum[c] * p.one_over_space);
+    return off == 0;
+  };
+  const auto keep = [&](const auto* sum, const auto* square) {
+    for (int64_t c = 0; c < tile.channels; ++c) {
+      const double shift = sum[c] * p.one_over_space, squares = square[c] - sum[c] * shift;
+      keep_moments(p, tile.instance + c, centre[c] + shift, squares < 0 ? 0 : squares);
+    }
+  };
   for (bool again = false;; again = true) {
+    clear(chunk_sum, chunk_square);
+    if (!one_chunk) clear(sum, square);
     walk<T>(
         tile,
         [&](auto block) {
@@ -241,7 +266,7 @@ void panel_moments(const Problem<T>& p, const Tile<true>& tile) {
           return state;
         },
         [&](auto& state, int64_t i, int64_t k, Integers<T>, int64_t some) __attribute__((always_inline)) {
-          const Vector<T> u = load_up_to<T>(p.input + i, some) - state.centre[k];
+          const Vector<T> u = load_up_to<T>(input + i, some) - state.centre[k];
           state.sums[k] += u;
           state.squares[k] += u * u;
         },
@@ -252,23 +277,14 @@ void panel_moments(const Problem<T>& p, const Tile<true>& tile) {
           }
         },
         [&] {
-          for (int64_t c = 0; c < tile.channels; ++c) {
-            sum[c] += chunk_sum[c], square[c] += chunk_square[c];
-            chunk_sum[c] = chunk_square[c] = 0;
-          }
+          if (one_chunk) return;
+          for (int64_t c = 0; c < tile.channels; ++c) sum[c] += chunk_sum[c], square[c] += chunk_square[c];
+          clear(chunk_sum, chunk_square);
         });
-    int64_t off = 0;
-    for (int64_t c = 0; c < tile.channels; ++c) off += sum[c] * sum[c] > kTooFar * square[c] * tile.space;
-    if (again || off == 0) break;
-    for (int64_t c = 0; c < tile.channels; ++c) {
-      centre[c] += A(sum[c] / tile.space);
-      sum[c] = square[c] = 0;
-    }
+    const bool good = one_chunk ? check(chunk_sum, chunk_square) : check(sum, square);
+    if (good || again) break;
   }
-  for (int64_t c = 0; c < tile.channels; ++c) {
-    const double shift = sum[c] / tile.space, squares = square[c] - sum[c] * shift;
-    keep_moments(p, tile.instance + c, centre[c] + shift, squares < 0 ? 0 : squares);
-  }
+  one_chunk ? keep(chunk_sum, chunk_square) : keep(sum, square);
 }
 
 template <typename T>
@@ -413,6 +429,8 @@ constexpr auto kNothing = [](auto&&...) {};
 template <typename T, Activation kKind, bool kResidual>
 void normalize(const Problem<T>& p, int64_t n, int64_t begin, int64_t end) {
   const Scalar<T> slope = Scalar<T>(p.negative_slope);
+  const T *input = p.input, *residual = p.residual;
+  T* output = p.output;
   for_tiles<T>(p, n, begin, end, [&](auto tile) {
     walk<T>(
         tile,
@@ -423,9 +441,9 @@ void normalize(const Problem<T>& p, int64_t n, int64_t begin, int64_t end) {
         },
         [&](auto& state, int64_t i, int64_t k, Integers<T>, int64_t some) __attribute__((always_inline)) {
           const int64_t c = tile.channels_last ? k : 0;
-          Vector<T> z = state.scale[c] * (load_up_to<T>(p.input + i, some) - state.mean[c]) + state.shift[c];
-          if constexpr (kResidual) z += load_up_to<T>(p.residual + i, some);
-          store_up_to<T>(p.output + i, activate<kKind>(z, slope), some);
+          Vector<T> z = state.scale[c] * (load_up_to<T>(input + i, some) - state.mean[c]) + state.shift[c];
+          if constexpr (kResidual) z += load_up_to<T>(residual + i, some);
+          store_up_to<T>(output + i, activate<kKind>(z, slope), some);
         },
         kNothing, kNothing);
   });
@@ -441,12 +459,16 @@ template <typename T, Activation kKind, bool kResidual>
 void gradient_sums(const Problem<T>& p, int64_t n, int64_t begin, int64_t end) {
   constexpr bool activated = kKind != Activation::identity;
   const Scalar<T> slope = Scalar<T>(p.negative_slope);
+  const T *input = p.input, *residual = p.residual, *grad_output = p.grad_output;
+  T* grad_residual = p.grad_residual;
   for_tiles<T>(p, n, begin, end, [&](auto tile) {
     using TileType = decltype(tile);
     constexpr int64_t channels = TileType::channels_last ? kPanel : 1;
-    double sum[channels], moment[channels];
     Scalar<T> chunk_sum[channels], chunk_moment[channels];
-    for (int64_t c = 0; c < tile.channels; ++c) sum[c] = moment[c] = 0, chunk_sum[c] = chunk_moment[c] = 0;
+    double sum[channels], moment[channels];  // of all chunks, where there are several
+    const bool one_chunk = tile.space <= (TileType::channels_last ? kChunkRows : kChunk);
+    for (int64_t c = 0; c < tile.channels; ++c) chunk_sum[c] = chunk_moment[c] = 0;
+    for (int64_t c = 0; !one_chunk && c < tile.channels; ++c) sum[c] = moment[c] = 0;
     walk<T>(
         tile,
         [&](auto block) {
@@ -461,16 +483,16 @@ void gradient_sums(const Problem<T>& p, int64_t n, int64_t begin, int64_t end) {
         },
         [&](auto& state, int64_t i, int64_t k, Integers<T> fresh, int64_t some) __attribute__((always_inline)) {
           const int64_t c = TileType::channels_last ? k : 0;
-          const Vector<T> u = load_up_to<T>(p.input + i, some) - state.mean[c];
-          Vector<T> g = load_up_to<T>(p.grad_output + i, some);
+          const Vector<T> u = load_up_to<T>(input + i, some) - state.mean[c];
+          Vector<T> g = load_up_to<T>(grad_output + i, some);
           if constexpr (activated) {
             Vector<T> z = state.scale[c] * u + state.shift[c];
-            if constexpr (kResidual) z += load_up_to<T>(p.residual + i, some);
+            if constexpr (kResidual) z += load_up_to<T>(residual + i, some);
             g *= slope_at<kKind>(z, slope);
           }
           if constexpr (kResidual) {  // as rounded: what is read again later should have these sums
-            store_up_to<T>(p.grad_residual + i, g, some);
-            g = load_up_to<T>(p.grad_residual + i, some);
+            store_up_to<T>(grad_residual + i, g, some);
+            g = load_up_to<T>(grad_residual + i, some);
           }
           if constexpr (!TileType::channels_last) g = only<T>(fresh, g);
           state.sums[k] += g;
@@ -489,14 +511,14 @@ void gradient_sums(const Problem<T>& p, int64_t n, int64_t begin, int64_t end) {
           }
         },
         [&] {
-          for (int64_t c = 0; c < tile.channels; ++c) {
+          for (int64_t c = 0; !one_chunk && c < tile.channels; ++c) {
             sum[c] += chunk_sum[c], moment[c] += chunk_moment[c];
             chunk_sum[c] = chunk_moment[c] = 0;
           }
         });
     for (int64_t c = 0; c < tile.channels; ++c) {
-      p.grad_sum[tile.instance + c] = sum[c];
-      p.grad_moment[tile.instance + c] = moment[c];
+      p.grad_sum[tile.instance + c] = one_chunk ? chunk_sum[c] : sum[c];
+      p.grad_moment[tile.instance + c] = one_chunk ? chunk_moment[c] : moment[c];
     }
   });
 }
@@ -511,7 +533,8 @@ template <typename T, Activation kKind>
 void input_gradient(const Problem<T>& p, int64_t n, int64_t begin, int64_t end) {
   constexpr bool activated = kKind != Activation::identity;
   const Scalar<T> slope = Scalar<T>(p.negative_slope);
-  const T* gradient = p.grad_residual ? p.grad_residual : p.grad_output;
+  const T *input = p.input, *gradient = p.grad_residual ? p.grad_residual : p.grad_output;
+  T* grad_input = p.grad_input;
   for_tiles<T>(p, n, begin, end, [&](auto tile) {
     walk<T>(
         tile,
@@ -526,11 +549,11 @@ void input_gradient(const Problem<T>& p, int64_t n, int64_t begin, int64_t end) 
         },
         [&](auto& state, int64_t i, int64_t k, Integers<T>, int64_t some) __attribute__((always_inline)) {
           const int64_t c = tile.channels_last ? k : 0;
-          const Vector<T> u = load_up_to<T>(p.input + i, some) - state.mean[c];
+          const Vector<T> u = load_up_to<T>(input + i, some) - state.mean[c];
           Vector<T> g = load_up_to<T>(gradient + i, some);
           if constexpr (activated) g *= slope_at<kKind>(state.scale[c] * u + state.shift[c], slope);
           const Vector<T> dx = state.scale[c] * g + (state.factor[c] * u + state.offset[c]);
-          store_up_to<T>(p.grad_input + i, dx, some);
+          store_up_to<T>(grad_input + i, dx, some);
         },
         kNothing, kNothing);
   });

@@ -144,7 +144,7 @@ BINORM_INLINE bool any_lane(Integers<T> lanes) {
 }
 
 template <int64_t kCount, typename Lanes>
-BINORM_INLINE double sum_of_lanes(Lanes v) {
+BINORM_INLINE auto sum_of_lanes(Lanes v) {
   if constexpr (kCount == 16)
     return sum_of_lanes<8>(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
                            __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15));
