@@ -15,7 +15,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 CPU = Path("src/binorm/backends/cpu")
-FLAGS = ["-std=c++20", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-Wno-psabi"]
+FLAGS = ["-std=c++20", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-Wno-psabi", "-g0"]
 
 
 class BuildKernels(build_ext):
@@ -33,7 +33,7 @@ class BuildKernels(build_ext):
         except Exception as error:  # whatever it is, the package works without the kernels
             if os.environ.get("BINORM_REQUIRE_KERNELS") == "1":
                 raise
-            reason.write_text(f"{error}\n", encoding="utf-8")
+            reason.write_text(f"the C++ kernels could not be built ({error})\n", encoding="utf-8")
             print(f"binorm: the C++ kernels are not built: {error}", file=sys.stderr)
 
     def get_ext_filename(self, fullname: str) -> str:

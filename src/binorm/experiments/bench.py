@@ -128,7 +128,9 @@ def bench(
                     try:
                         x = torch.randn(samples, device=device).to(dtype).contiguous(memory_format=memory_format)
                         times = _times(case, x, rounds)
-                    except (MemoryError, torch.OutOfMemoryError) as error:
+                    except RuntimeError as error:
+                        if "allocate memory" not in str(error) and "out of memory" not in str(error):
+                            raise
                         raise UserError(
                             f"not enough memory for {_shape_name(samples)}: choose smaller --shapes"
                         ) from error
@@ -198,11 +200,12 @@ def _table(title: str, dtype: str, rows: list[Row]) -> Table:
         title=f"{title}, {dtype}",
         caption=f"geometric mean of ratios {geometric_mean(rows):.2f}, greatest {worst:.2f}; times in milliseconds",
         box=box.SIMPLE_HEAD,
+        collapse_padding=True,
         pad_edge=False,
         title_justify="left",
         caption_justify="left",
     )
-    for number, name in enumerate(("shape", "layout", "other", "ours", "ratio", "in rounds", "limit", "ours/limit")):
+    for number, name in enumerate(("shape", "layout", "other", "ours", "ratio", "rounds", "limit", "x limit")):
         table.add_column(name, justify="left" if number < 2 else "right", no_wrap=True)
     for row in rows:
         table.add_row(
