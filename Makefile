@@ -33,4 +33,5 @@ $(READY): pyproject.toml $(KERNELS)
 	@touch $@
 
 clean:
-	rm -rf .venv build src/*.egg-info src/binorm/backends/cpu/kernels.so .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build src/*.egg-info src/binorm/backends/cpu/kernels.so src/binorm/backends/cpu/why_not_built.txt \
+		.mypy_cache .ruff_cache .pytest_cache

@@ -43,7 +43,7 @@ def batch_instance_norm(
         training: normalize with the batch's statistics.
         momentum: the share of the batch in the updated running statistics.
         eps: added to every variance.
-        residual: added before the activation; of ``input``'s shape.
+        residual: added before the activation; of ``input``'s shape, taken in its dtype.
         activation: φ, one of "identity", "relu", "leaky_relu", "silu" and "gelu" (the exact one, by erf).
         negative_slope: of leaky_relu.
 

@@ -101,7 +101,8 @@ class _BatchInstanceNorm(torch.autograd.Function):
         if grad_output is None:
             return (None,) * 10
         input, gate, weight, bias, residual, mean, var, statistics = ctx.saved_tensors
-        if torch.is_grad_enabled():  # the caller wants to differentiate the gradients (create_graph=True)
+        batched = torch._C._functorch.is_legacy_batchedtensor(grad_output)  # is_grads_batched=True: no kernel knows it
+        if torch.is_grad_enabled() or batched:  # the former where gradients will be differentiated (create_graph=True)
             arguments = (input, gate, weight, bias, residual)
             gradients = _differentiable_gradients(grad_output, arguments, mean, var, *ctx.settings)
         else:
@@ -132,16 +133,19 @@ def _differentiable_gradients(
     activation: str,
     negative_slope: float,
 ) -> tuple[Tensor | None, ...]:
-    """Gradients of input, gate, weight, bias and residual, with a graph of their own."""
+    """Gradients of input, gate, weight, bias and residual by the reference, with a graph of their own if wanted."""
     # New views: the graph of a saved tensor must not lead back into this node.
-    views = [None if each is None else each.view_as(each) for each in arguments]
+    with torch.enable_grad():
+        views = [None if each is None else each.view_as(each) for each in arguments]
     x, gate, weight, bias, residual = views
     assert x is not None and gate is not None  # noqa: S101, PT018 - for the type checker
-    output = reference.batch_instance_norm(
-        x, gate, weight, bias, mean, var, mean is None, 0.0, eps, residual, activation, negative_slope
-    )
+    with torch.enable_grad():
+        output = reference.batch_instance_norm(
+            x, gate, weight, bias, mean, var, mean is None, 0.0, eps, residual, activation, negative_slope
+        )
     wanted = [each for each in views if each is not None and each.requires_grad]
-    found = iter(torch.autograd.grad(output, wanted, grad_output.to(output.dtype), create_graph=True))
+    create_graph = torch.is_grad_enabled()
+    found = iter(torch.autograd.grad(output, wanted, grad_output, create_graph=create_graph) if wanted else ())
     return tuple(next(found) if each is not None and each.requires_grad else None for each in views)
 
 

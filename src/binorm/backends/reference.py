@@ -69,7 +69,7 @@ def batch_instance_norm(
         scale, shift, instance_mean = (_per_instance(each, x) for each in (scale, shift, instance_mean))
         output = torch.addcmul(shift, scale, x - instance_mean)
     if residual is not None:
-        output = output + residual.to(dtype)
+        output = output + residual.to(input.dtype)
     return _activate(output, activation, negative_slope).to(input.dtype)
 
 

@@ -3,7 +3,7 @@
 ``auto``, the default, takes the kernels of the input's device and falls back to the reference where there are none.
 ``reference`` always computes in plain PyTorch. ``cpu`` and ``triton`` take these kernels and raise an error where they
 cannot compute. The variable is read once. Traced calls (``torch.compile``, ``torch.export``, function transforms,
-forward-mode differentiation) always see the reference, which compilers fuse with its neighbours.
+forward-mode differentiation, meta tensors) always see the reference, which compilers fuse with its neighbours.
 """
 
 import os
@@ -34,7 +34,8 @@ def use_kernels(input: Tensor) -> bool:
 
 def _is_traced(input: Tensor) -> bool:
     return (
-        type(input) not in (Tensor, torch.nn.Parameter)
+        input.is_meta
+        or type(input) not in (Tensor, torch.nn.Parameter)
         or torch._C._functorch.peek_interpreter_stack() is not None
         or forward_ad._current_level >= 0
         or torch._C._is_tracing()

@@ -50,7 +50,7 @@ struct Problem {
   A* mean_rest;                                     // per instance: what instance_mean lost in rounding; forward
   A *scale, *shift;                                 // per instance
   A *grad_sum, *grad_moment;                        // per instance: sums of g and of g * (x - instance_mean); backward
-  A *input_factor, *offset;                         // per instance: dx = scale * g + input_factor * u + offset; backward
+  A *input_factor, *offset;                         // per instance; dx = scale * g + input_factor * u + offset
   double *grad_gate, *grad_weight, *grad_bias;      // per channel; backward
 };
 

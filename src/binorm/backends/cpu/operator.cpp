@@ -1,36 +1,21 @@
-// The CPU side of the operator binorm::batch_instance_norm, its backward and its running statistics: checks, memory, threads.
+// The CPU side of the operator binorm::batch_instance_norm, its backward pass and its running statistics.
 //
 // Only PyTorch's stable ABI is used, so that one binary serves many versions of PyTorch and of Python.
 #include <torch/csrc/stable/library.h>
-#include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
-#include <torch/headeronly/util/BFloat16.h>
-#include <torch/headeronly/util/Exception.h>
-#include <torch/headeronly/util/Half.h>
 
-#include <algorithm>
 #include <cstdlib>
-#include <memory>
-#include <optional>
 #include <string>
 #include <tuple>
-#include <vector>
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 #include "kernels.h"
+#include "schedule.h"
+#include "tensors.h"
 
 namespace {
 
 using binorm::Activation;
 using binorm::Kernels;
 using binorm::KernelSet;
-using binorm::Problem;
-using torch::headeronly::ScalarType;
-using torch::stable::Tensor;
-using OptionalTensor = std::optional<Tensor>;
 using Forward = std::tuple<Tensor, Tensor>;
 using Backward = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>;
 
@@ -64,70 +49,6 @@ const Kernels<T>& kernels() {
     return kernel_set().for_bfloat16;
 }
 
-// ---- memory
-
-// Mappings this large are never reused by the C library's allocator, so every fresh tensor pays a page fault for each
-// page of it, more time than the kernels take. Huge pages make that 512 times fewer faults.
-constexpr int64_t kHugeFrom = int64_t(32) << 20;
-
-Tensor fresh_like(const Tensor& like) {
-  Tensor fresh = torch::stable::empty_like(like);
-#if defined(__linux__)
-  const int64_t bytes = fresh.numel() * int64_t(fresh.element_size());
-  if (bytes >= kHugeFrom) {
-    constexpr uintptr_t huge = uintptr_t(2) << 20;
-    const uintptr_t begin = reinterpret_cast<uintptr_t>(fresh.mutable_data_ptr());
-    const uintptr_t from = (begin + huge - 1) / huge * huge, to = (begin + bytes) / huge * huge;
-    if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);  // advice: failing is harmless
-  }
-#endif
-  return fresh;
-}
-
-// Numbers that live for one call, not initialised.
-template <typename A>
-using Scratch = std::unique_ptr<A[]>;
-
-template <typename A>
-Scratch<A> scratch(int64_t count) {
-  return Scratch<A>(new A[count]);
-}
-
-// ---- vectors of channels, in whatever dtype the module has
-
-template <typename F>
-void with_vector_type(const Tensor& vector, F f) {
-  switch (vector.scalar_type()) {
-    case ScalarType::Float: return f(static_cast<float*>(vector.data_ptr()));
-    case ScalarType::Double: return f(static_cast<double*>(vector.data_ptr()));
-    case ScalarType::BFloat16: return f(static_cast<c10::BFloat16*>(vector.data_ptr()));
-    case ScalarType::Half: return f(static_cast<c10::Half*>(vector.data_ptr()));
-    default: STD_TORCH_CHECK(false, "batch_instance_norm: vectors of channels should be floating point");
-  }
-}
-
-std::vector<double> read_vector(const OptionalTensor& vector, double otherwise, int64_t channels) {
-  std::vector<double> values(channels, otherwise);
-  if (!vector) return values;
-  STD_TORCH_CHECK(
-      vector->dim() == 1 && vector->size(0) == channels, "batch_instance_norm: expected ", channels,
-      " values, one for each channel");
-  const int64_t stride = vector->stride(0);
-  with_vector_type(*vector, [&](const auto* data) {
-    for (int64_t c = 0; c < channels; ++c) values[c] = static_cast<double>(data[c * stride]);
-  });
-  return values;
-}
-
-Tensor vector_of(const std::vector<double>& values, const Tensor& like) {
-  Tensor vector = torch::stable::new_empty(like, {int64_t(values.size())});
-  with_vector_type(vector, [&](auto* data) {
-    for (size_t c = 0; c < values.size(); ++c) data[c] = static_cast<float>(values[c]);
-  });
-  if (like.scalar_type() == ScalarType::Double) std::copy(values.begin(), values.end(), vector.mutable_data_ptr<double>());
-  return vector;
-}
-
 // ---- one call
 
 Activation activation_named(const std::string& name) {
@@ -151,7 +72,8 @@ void check_like_input(const char* name, const Tensor& other, const Tensor& input
 // Shape, layout and settings; the pointers are the caller's.
 template <typename T>
 Problem<T> problem_of(const Tensor& input, double eps, const std::string& activation, double negative_slope) {
-  STD_TORCH_CHECK(input.dim() >= 2 && input.numel() > 0, "batch_instance_norm: expected a batch with 2 to 5 dimensions");
+  STD_TORCH_CHECK(
+      input.dim() >= 2 && input.numel() > 0, "batch_instance_norm: expected a batch with 2 to 5 dimensions");
   Problem<T> p{};
   p.samples = input.size(0);
   p.channels = input.size(1);
@@ -159,80 +81,19 @@ Problem<T> problem_of(const Tensor& input, double eps, const std::string& activa
   p.one_over_space = 1.0 / p.space;
   // Channels of single values are adjacent in either layout.
   p.channels_last = !input.is_contiguous() || p.space == 1;
-  int64_t stride = p.channels;
-  for (int64_t d = input.dim() - 1; d >= 2 && !input.is_contiguous(); --d) {
-    STD_TORCH_CHECK(
-        input.size(d) == 1 || input.stride(d) == stride,
-        "batch_instance_norm: expected a contiguous or channels-last input");
-    stride *= input.size(d);
+  if (!input.is_contiguous()) {
+    int64_t stride = p.channels;
+    bool dense = input.size(1) == 1 || input.stride(1) == 1;
+    for (int64_t d = input.dim() - 1; d >= 2; stride *= input.size(d--))
+      dense = dense && (input.size(d) == 1 || input.stride(d) == stride);
+    dense = dense && (p.samples == 1 || input.stride(0) == stride);
+    STD_TORCH_CHECK(dense, "batch_instance_norm: expected a contiguous or channels-last input");
   }
   p.eps = eps;
   p.activation = activation_named(activation);
   p.negative_slope = negative_slope;
   p.input = static_cast<const T*>(input.const_data_ptr());
   return p;
-}
-
-// ---- threads. Who does what never changes a bit of the result: instances are summed by one thread each.
-
-// Fewer values than this are not worth another thread.
-constexpr int64_t kValuesPerThread = 1 << 14;
-// Channels last with few samples: a sample's channels are shared among threads in runs of this many, a cache line.
-constexpr int64_t kLeastChannels = 32;
-
-// Calls f(n, begin, end) for the channels of all samples; `backwards` starts with what was touched last.
-template <typename T, typename F>
-void for_samples(const Problem<T>& p, bool backwards, F f) {
-  const int64_t threads = torch::stable::get_num_threads();
-  int64_t parts = 1;
-  while (p.samples * parts < threads && p.channels / (parts + 1) >= kLeastChannels) ++parts;
-  const int64_t width = (p.channels + parts - 1) / parts;
-  const int64_t aligned = (width + kLeastChannels - 1) / kLeastChannels * kLeastChannels;
-  const int64_t step = parts == 1 ? p.channels : aligned;
-  const int64_t blocks = (p.channels + step - 1) / step;
-  const int64_t grain = std::max<int64_t>(1, kValuesPerThread / std::max<int64_t>(1, step * p.space));
-  torch::stable::parallel_for(0, p.samples * blocks, grain, [&](int64_t from, int64_t to) {
-    for (int64_t i = from; i < to; ++i) {
-      const int64_t task = backwards ? from + to - 1 - i : i, begin = task % blocks * step;
-      f(task / blocks, begin, std::min(begin + step, p.channels));
-    }
-  });
-}
-
-// Calls f(begin, end) for runs of channels.
-template <typename T, typename F>
-void for_channels(const Problem<T>& p, int64_t step, int64_t values_each, F f) {
-  const int64_t blocks = (p.channels + step - 1) / step;
-  const int64_t grain = std::max<int64_t>(1, kValuesPerThread / std::max<int64_t>(1, step * values_each));
-  torch::stable::parallel_for(0, blocks, grain, [&](int64_t from, int64_t to) {
-    for (int64_t block = from; block < to; ++block) f(block * step, std::min((block + 1) * step, p.channels));
-  });
-}
-
-// How many channels of all samples a core's cache holds, `tensors` of them at once; at most a cache line of statistics.
-template <typename T>
-int64_t cached_channels(const Problem<T>& p, int64_t tensors) {
-  constexpr int64_t cache = 1 << 19;
-  const int64_t channel_bytes = p.samples * p.space * tensors * int64_t(sizeof(T));
-  const int64_t per_thread = (p.channels + torch::stable::get_num_threads() - 1) / torch::stable::get_num_threads();
-  return std::clamp<int64_t>(std::min(cache / channel_bytes, per_thread), 1, 16);
-}
-
-// statistics pass, coefficients, output pass: channel by channel where channels are contiguous, so that the second pass
-// reads from cache, else one after the other over the whole tensor.
-template <typename T, typename First, typename Coefficients, typename Second>
-void run(const Problem<T>& p, int64_t tensors, First first, Coefficients coefficients, Second second) {
-  if (p.channels_last) {
-    for_samples(p, false, [&](int64_t n, int64_t begin, int64_t end) { first(p, n, begin, end); });
-    for_channels(p, kLeastChannels, 16 * p.samples, [&](int64_t begin, int64_t end) { coefficients(p, begin, end); });
-    for_samples(p, true, [&](int64_t n, int64_t begin, int64_t end) { second(p, n, begin, end); });
-    return;
-  }
-  for_channels(p, cached_channels(p, tensors), p.samples * p.space, [&](int64_t begin, int64_t end) {
-    for (int64_t n = 0; n < p.samples; ++n) first(p, n, begin, end);
-    coefficients(p, begin, end);
-    for (int64_t n = p.samples - 1; n >= 0; --n) second(p, n, begin, end);
-  });
 }
 
 // ---- the operators
@@ -324,7 +185,9 @@ Backward backward_of(
   if (p.activation != Activation::identity) {  // z is computed again, with the statistics that are there
     Problem<T> again = p;
     again.training = false;
-    for_channels(p, kLeastChannels, 16 * p.samples, [&](int64_t begin, int64_t end) { passes.forward_coefficients(again, begin, end); });
+    for_channels(p, kLeastChannels, 16 * p.samples, [&](int64_t begin, int64_t end) {
+      passes.forward_coefficients(again, begin, end);
+    });
   }
   run(p, 2, passes.gradient_sums, passes.backward_coefficients, passes.input_gradient);
   return {
@@ -379,14 +242,10 @@ void update_running_statistics(
     STD_TORCH_CHECK(running->dim() == 1 && running->size(0) == channels, "batch_instance_norm: expected ", channels,
                     " running statistics, one for each channel");
     const int64_t stride = running->stride(0);
-    with_vector_type(*running, [&]<typename V>(V* values) {
+    with_vector_type(*running, [&](auto* values) {
       for (int64_t c = 0; c < channels; ++c) {
         const double value = static_cast<double>(values[c * stride]);
-        const double moved = value + momentum * (factor * batch(which, c) - value);
-        if constexpr (std::is_same_v<V, double>)
-          values[c * stride] = moved;
-        else
-          values[c * stride] = static_cast<float>(moved);
+        assign(values[c * stride], value + momentum * (factor * batch(which, c) - value));
       }
     });
   };

@@ -156,4 +156,9 @@ BINORM_INLINE auto sum_of_lanes(Lanes v) {
     return v[0] + v[1];
 }
 
+template <typename T>
+BINORM_INLINE auto sum_of_four(const Vector<T>* vectors) {
+  return sum_of_lanes<kLanes<T>>((vectors[0] + vectors[1]) + (vectors[2] + vectors[3]));
+}
+
 }  // namespace
