@@ -92,12 +92,13 @@ void backward_coefficients(const Problem<T>& p, int64_t first, int64_t end) {
     const double values = double(p.samples) * p.space;
     for (int64_t i = 0; i < count; ++i) {
       const double rstd = inverse_root<double>(p.batch_var[begin + i], p.eps);
-      const double batch_part = rstd * moment[i], factor = p.training ? gate[i] * weight[i] * rstd / values : 0;
+      const double batch_part = rstd * moment[i], factor = gate[i] * weight[i] * rstd / values;
       p.grad_bias[begin + i] = sum[i];
       p.grad_weight[begin + i] = gate[i] * batch_part + (1 - gate[i]) * instance_part[i];
       p.grad_gate[begin + i] = weight[i] * (batch_part - instance_part[i]);
-      mean_gradient[i] = factor * sum[i];
-      mean_moment[i] = factor * rstd * rstd * moment[i];
+      // Selected, not multiplied by 0: in evaluation a NaN stays in its sample.
+      mean_gradient[i] = p.training ? factor * sum[i] : 0;
+      mean_moment[i] = p.training ? factor * rstd * rstd * moment[i] : 0;
       batch_scale[i] = weight[i] * gate[i] * rstd;
       instance_scale[i] = weight[i] * (1 - gate[i]);
     }

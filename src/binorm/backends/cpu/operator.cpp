@@ -98,12 +98,17 @@ Problem<T> problem_of(const Tensor& input, double eps, const std::string& activa
 
 // ---- the operators
 
+bool are_statistics(const Tensor& tensor) {
+  const ScalarType type = tensor.scalar_type();
+  return tensor.dim() == 3 && tensor.size(0) == 2 && tensor.size(1) > 0 && tensor.is_contiguous() &&
+         (type == ScalarType::Float || type == ScalarType::Double);
+}
+
 // Points p at `statistics`: (2, samples + 1, channels), means before variances, instances before the batch.
 template <typename T>
 void use_statistics(Problem<T>& p, const Tensor& statistics) {
   STD_TORCH_CHECK(
-      statistics.is_contiguous() && statistics.dim() == 3 && statistics.size(0) == 2 &&
-          statistics.size(1) == p.samples + 1 && statistics.size(2) == p.channels &&
+      are_statistics(statistics) && statistics.size(1) == p.samples + 1 && statistics.size(2) == p.channels &&
           statistics.element_size() == sizeof(typename Problem<T>::A),
       "batch_instance_norm: these are not the statistics of this input");
   const int64_t instances = p.samples * p.channels;
@@ -134,8 +139,8 @@ Forward forward_of(
   p.output = static_cast<T*>(output.mutable_data_ptr());
   Tensor statistics = torch::stable::new_empty(input, {2, p.samples + 1, p.channels}, accumulator);
   use_statistics(p, statistics);
+  STD_TORCH_CHECK(mean.has_value() == var.has_value(), "batch_instance_norm: mean and var should be given together");
   if (!p.training) {
-    STD_TORCH_CHECK(var, "batch_instance_norm: mean and var should be given together");
     const auto means = read_vector(mean, 0, p.channels), vars = read_vector(var, 1, p.channels);
     std::copy(means.begin(), means.end(), p.batch_mean);
     std::copy(vars.begin(), vars.end(), p.batch_var);
@@ -230,6 +235,8 @@ Backward batch_instance_norm_backward(
 // Moves running statistics towards those of a batch of `count` values a channel; the variance becomes unbiased.
 void update_running_statistics(
     OptionalTensor running_mean, OptionalTensor running_var, Tensor statistics, double momentum, int64_t count) {
+  STD_TORCH_CHECK(
+      are_statistics(statistics), "batch_instance_norm: expected statistics of shape (2, samples + 1, channels)");
   const int64_t last = statistics.size(1) - 1, channels = statistics.size(2);
   const bool is_double = statistics.scalar_type() == ScalarType::Double;
   const auto batch = [&](int64_t which, int64_t c) {
