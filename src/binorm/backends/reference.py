@@ -70,7 +70,8 @@ def batch_instance_norm(
         output = torch.addcmul(shift, scale, x - instance_mean)
     if residual is not None:
         output = output + residual.to(input.dtype)
-    return _activate(output, activation, negative_slope).to(input.dtype)
+    # In the input's dtype: compiled, the backward pass of an activation keeps what it saw.
+    return _activate(output.to(input.dtype), activation, negative_slope)
 
 
 def _activate(x: Tensor, activation: str, negative_slope: float) -> Tensor:
