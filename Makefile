@@ -8,12 +8,12 @@ KERNELS := setup.py $(wildcard src/binorm/backends/cpu/*.cpp src/binorm/backends
 .PHONY: demo test lint clean
 
 demo: $(READY)
-	@echo "Comparing four norms on real handwritten digits in styles: 12 small networks, about 4 minutes on two cores."
+	@echo "Comparing four norms on real handwritten digits in styles: 12 small networks, about 3 minutes on two cores."
 	@echo "Trained networks stay in runs/digits; a second 'make demo' shows them again, 'rm -r runs/digits' starts anew."
 	@$(BIN)/binorm compare digits --out runs
 
 test: lint
-	@echo "Running the tests (about 7 minutes on two cores)."
+	@echo "Running the tests (about 6 minutes on two cores)."
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(READY)
