@@ -33,6 +33,7 @@ class BuildKernels(build_ext):
         except Exception as error:  # whatever it is, the package works without the kernels
             if os.environ.get("BINORM_REQUIRE_KERNELS") == "1":
                 raise
+            Path(self.get_ext_fullpath(ext.name)).unlink(missing_ok=True)  # of an earlier build
             reason.write_text(f"the C++ kernels could not be built ({error})\n", encoding="utf-8")
             print(f"binorm: the C++ kernels are not built: {error}", file=sys.stderr)
 

@@ -147,6 +147,26 @@ def test_a_residual_of_another_shape_is_an_error() -> None:
         BatchInstanceNormAct2d(3)(torch.randn(2, 3, 4, 4), torch.randn(2, 3, 1, 1))
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_batched_gradients_equal_those_one_by_one(channels_last) -> None:
+    layer, _, _ = pair("relu")
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    x = batch_of_styles(SHAPE).contiguous(memory_format=memory_format).requires_grad_()
+    y, cotangents = layer(x), torch.randn(3, *SHAPE, dtype=torch.float64)
+    (together,) = torch.autograd.grad(y, x, cotangents, is_grads_batched=True, retain_graph=True)
+    for one, cotangent in zip(together, cotangents, strict=True):
+        torch.testing.assert_close(one, *torch.autograd.grad(y, x, cotangent, retain_graph=True))
+
+
+def test_only_the_residual_may_need_a_gradient_of_any_order() -> None:
+    layer = BatchInstanceNormAct2d(3, apply_act=False).requires_grad_(False)
+    residual = torch.randn(2, 3, 4, 4, requires_grad=True)
+    y = layer(torch.randn(2, 3, 4, 4), residual)
+    (gradient,) = torch.autograd.grad(y.square().sum(), residual, create_graph=True)
+    torch.testing.assert_close(gradient, 2 * y)
+    torch.testing.assert_close(*torch.autograd.grad(gradient.sum(), residual), torch.full_like(residual, 2.0))
+
+
 def test_a_residual_of_any_layout_and_dtype_is_added() -> None:
     layer, plain, _ = pair("relu")
     x = batch_of_styles(SHAPE)

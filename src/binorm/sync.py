@@ -20,11 +20,11 @@ class _Synchronised(_BatchInstanceNorm):
     process_group: ProcessGroup | None = None
 
     def _compute(self, input: Tensor, gate: Tensor, *arguments: Any, **fused: Any) -> Tensor:
-        training = arguments[4]
+        *vectors, training, _, _ = arguments  # weight, bias and running statistics; momentum and eps
         alone = not (distributed.is_available() and distributed.is_initialized())
         if not training or alone or distributed.get_world_size(self.process_group) == 1:
             return batch_instance_norm(input, gate, *arguments, **fused)
-        check_arguments(input, gate, *arguments[:4], training=True, **fused)
+        check_arguments(input, gate, *vectors, training=True, **fused)
         group = self.process_group
         return reference.batch_instance_norm(
             input, gate, *arguments, **fused, merge=lambda mean, var, count: _merge(mean, var, count, group)

@@ -18,8 +18,6 @@ ROOT = Path(__file__).parents[2]
 KERNELS = Path(cpu.__file__).with_name("kernels.so")
 FREE = ("BINORM_BACKEND", "TRITON_INTERPRET", "ATEN_CPU_CAPABILITY", "PYTHONPATH")  # a child has what its test gives it
 
-needs_kernels = pytest.mark.skipif(not KERNELS.exists(), reason="the C++ kernels are not built")
-
 # Prints the backend that computed, and checks its output against the formula.
 COMPUTE = """
 import os, sys, torch, warnings
@@ -89,7 +87,6 @@ def path_to(folder: Path) -> str:
     return str(folder.parents[2])
 
 
-@needs_kernels
 @pytest.mark.parametrize(("asked", "taken"), [(None, "kernels"), ("auto", "kernels"), ("cpu", "kernels")])
 def test_asked_for_backend_computes(asked, taken) -> None:
     assert computed(**({} if asked is None else {"BINORM_BACKEND": asked})) == [taken]
@@ -101,7 +98,6 @@ def test_unknown_backend_names_the_known() -> None:
     )
 
 
-@needs_kernels
 def test_dtype_without_kernels_goes_to_the_reference_or_is_an_error_where_kernels_are_asked_for() -> None:
     assert computed("float16") == ["reference"]
     assert error("float16", BINORM_BACKEND="cpu").startswith(
@@ -196,7 +192,6 @@ def test_layers_pass_their_tests_with_the_reference() -> None:
     )  # fmt: skip
 
 
-@needs_kernels
 @pytest.mark.skipif(torch.backends.cpu.get_cpu_capability() == "DEFAULT", reason="there is one instruction set here")
 @pytest.mark.parametrize("capability", ["avx2", "default"])
 def test_kernels_pass_their_tests_with_other_instruction_sets(capability) -> None:

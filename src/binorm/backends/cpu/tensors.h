@@ -23,7 +23,7 @@ using torch::stable::Tensor;
 using OptionalTensor = std::optional<Tensor>;
 
 // Mappings this large are never reused by the C library's allocator, so every fresh tensor pays a page fault for each
-// page of it, more time than the kernels take. Huge pages make that 512 times fewer faults.
+// page of it. Huge pages make that 512 times fewer faults.
 constexpr int64_t kHugeFrom = int64_t(32) << 20;
 
 Tensor fresh_like(const Tensor& like) {

@@ -2,7 +2,7 @@
 
 A tensor is a table of N·C instances (one per sample and channel) by S positions in space. A program works on blocks of
 INSTANCES x SPACE values: its instances are neighbours in memory in the channels-last layout, its positions in the
-contiguous one. Both layouts share every line but those of `kernels.locate`. Each pass is three launches:
+contiguous one. Both layouts share every line but those of `blocks.locate`. Each pass is three launches:
 
 - forward: statistics of every chunk of an instance; their merges into instances and batch; the output.
 - backward: two sums of every chunk; their merges into instances and the gradients of the vectors; the input's gradient.

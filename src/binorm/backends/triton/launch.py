@@ -7,7 +7,8 @@ import torch
 import triton
 from torch import Tensor
 
-from binorm.backends.triton import kernels
+from binorm.backends.triton import backward as backward_kernels
+from binorm.backends.triton import forward as forward_kernels
 from binorm.backends.triton.plan import plan_for
 
 
@@ -32,11 +33,11 @@ def forward(
     statistics = input.new_empty((2, samples + 1, channels), dtype=dtype)
     partial_statistics = plan.room_for_chunks(statistics)
     with torch.cuda.device_of(input):
-        kernels.statistics_kernel[plan.grid](input, partial_statistics, *shape, plan.chunks, **plan.block)
-        kernels.merge_statistics_kernel[plan.merge_grid](
+        forward_kernels.statistics_kernel[plan.grid](input, partial_statistics, *shape, plan.chunks, **plan.block)
+        forward_kernels.merge_statistics_kernel[plan.merge_grid](
             partial_statistics, _dense(mean), _dense(var), statistics, *shape, plan.chunks, **plan.merge
         )
-        kernels.output_kernel[plan.grid](
+        forward_kernels.output_kernel[plan.grid](
             input, *vectors, residual, statistics, output, *shape, eps, activation, negative_slope, **plan.block
         )
     return output, statistics
@@ -68,17 +69,17 @@ def backward(
     sums = torch.empty_like(statistics)
     partial_sums = plan.room_for_chunks(sums)
     with torch.cuda.device_of(input):
-        kernels.sums_kernel[plan.grid](
+        backward_kernels.sums_kernel[plan.grid](
             grad_output, input, *vectors, residual, statistics, partial_sums, grad_residual,
             *shape, plan.chunks, eps, activation, negative_slope, **plan.block,
         )  # fmt: skip
-        kernels.merge_sums_kernel[plan.merge_grid](
+        backward_kernels.merge_sums_kernel[plan.merge_grid](
             partial_sums, *vectors[:2], statistics, sums, grad_gate, grad_weight, grad_bias,
             *shape, plan.chunks, eps, **plan.merge,
         )  # fmt: skip
         if grad_residual is not None:  # the activation's part is done: one tensor less to read
             grad_output, residual, activation = grad_residual, None, "identity"
-        kernels.grad_input_kernel[plan.grid](
+        backward_kernels.grad_input_kernel[plan.grid](
             grad_output, input, *vectors, residual, statistics, sums, grad_input,
             *shape, eps, activation, negative_slope, TRAINING=training, **plan.block,
         )  # fmt: skip
@@ -94,7 +95,7 @@ def update_running_statistics(
     _, rows, channels = statistics.shape
     strides = (1 if each is None else each.stride(0) for each in (running_mean, running_var))
     with torch.cuda.device_of(statistics):
-        kernels.running_statistics_kernel[(triton.cdiv(channels, 256),)](
+        forward_kernels.running_statistics_kernel[(triton.cdiv(channels, 256),)](
             running_mean, running_var, statistics, *strides, rows - 1, channels,
             *_in_two_floats(momentum), *_in_two_floats(count / (count - 1)), CHANNELS=256,
         )  # fmt: skip

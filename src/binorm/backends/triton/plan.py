@@ -13,7 +13,7 @@ class Plan(NamedTuple):
 
     Attributes:
         grid: one program for every block of instances and chunk of space.
-        block: the constants of the kernels on that grid: see `kernels.locate`.
+        block: the constants of the kernels on that grid: see `blocks.locate`.
         chunks: how many programs share an instance.
         merge_grid: of the kernels that merge chunks and samples.
         merge: their constants.
