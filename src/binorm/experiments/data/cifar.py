@@ -11,7 +11,7 @@ import torch
 from binorm.experiments.data.cache import Splits, cached
 from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.data.file_tree import FileTree, open_tree
-from binorm.experiments.data.image_folder import DecodedSplit, read_split
+from binorm.experiments.data.image_folder import DecodedSplit, label_files, read_pictures
 from binorm.experiments.errors import UserError
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -48,7 +48,10 @@ def _read(tree: FileTree) -> Splits:
     published = {PurePosixPath(name).name: name for name in tree.names}
     if any(file in published for files in BATCH_FILES.values() for file in files):
         return {split: _read_batches(tree, published, files) for split, files in BATCH_FILES.items()}
-    return {split: read_split(tree, split, CIFAR10_CLASSES, SIZE, split == "train") for split in ("train", "test")}
+    return {
+        split: read_pictures(tree, label_files(tree, split, CIFAR10_CLASSES), SIZE, split == "train")
+        for split in ("train", "test")
+    }
 
 
 def _read_batches(tree: FileTree, published: dict[str, str], files: tuple[str, ...]) -> DecodedSplit:

@@ -1,7 +1,8 @@
-"""Pictures as ``<split>/<class>/<file>``, at any depth below a folder or in an archive."""
+"""Decoding many labelled pictures into memory, such as those of ``<split>/<class>/<file>`` in a folder or archive."""
 
 import io
 import warnings
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -28,78 +29,106 @@ class DecodedSplit:
     skipped: tuple[str, ...]
 
 
+def is_picture(name: str) -> bool:
+    """Whether a file's name ends as a picture's does."""
+    return PurePosixPath(name).suffix.lower() in EXTENSIONS
+
+
 def find_pictures(tree: FileTree, split: str) -> dict[str, list[str]]:
     """The files of one split by class name: every ``.../<split>/<class>/<picture>`` of the tree."""
     found: dict[str, list[str]] = {}
     for name in tree.names:
         parts = PurePosixPath(name).parts
-        if len(parts) >= 3 and parts[-3] == split and PurePosixPath(name).suffix.lower() in EXTENSIONS:
+        if len(parts) >= 3 and parts[-3] == split and is_picture(name):
             found.setdefault(parts[-2], []).append(name)
     return found
 
 
-def read_split(
-    tree: FileTree, split: str, classes: tuple[str, ...], size: tuple[int, int], skip_broken: bool
-) -> DecodedSplit:
-    """Decode a split whole.
+def label_files(
+    tree: FileTree, split: str, classes: Sequence[str], optional: Collection[str] = ()
+) -> list[tuple[str, int]]:
+    """The pictures of a split with their labels, class by class.
 
     Args:
         tree: where the pictures are.
         split: the folder's name, such as ``train``.
         classes: the class folders that must be there, and no others, in the order of their labels.
-        size: width and height that every picture must have, in pixels.
-        skip_broken: leave out pictures that cannot be decoded and name them, instead of raising.
+        optional: those of them that a split may do without.
 
     Raises:
-        UserError: for a missing split, other classes, a picture of another size, a broken picture (unless skipped),
-            and a split in which nothing could be decoded.
+        UserError: for a missing split and for other classes.
     """
     found = find_pictures(tree, split)
-    _check_classes(tree, split, classes, set(found))
+    if not found:
+        raise UserError(f"no pictures for {split} in {tree.path}: expected {split}/<class>/<picture>.png or .jpg")
+    missing, unexpected = sorted(set(classes) - set(found) - set(optional)), sorted(set(found) - set(classes))
+    if missing or unexpected:
+        wrong = [f"without {_few(missing)}"] if missing else []
+        wrong += [f"with the unknown {_few(unexpected)}"] if unexpected else []
+        raise UserError(
+            f"{split} in {tree.path} has the wrong classes: {' and '.join(wrong)}; expected {_few(classes)}"
+        )
+    return [(file, label) for label, name in enumerate(classes) for file in found.get(name, ())]
+
+
+def read_pictures(
+    tree: FileTree, files: Sequence[tuple[str, int]], size: tuple[int, int], skip_broken: bool, resize: bool = False
+) -> DecodedSplit:
+    """Decode labelled pictures whole.
+
+    Args:
+        tree: where the pictures are.
+        files: names and labels.
+        size: width and height that every picture has, in pixels.
+        skip_broken: leave out pictures that cannot be decoded and name them, instead of raising.
+        resize: bring pictures of any other size to ``size``, whatever their shape; without it they are an error.
+
+    Raises:
+        UserError: for a picture of another size, a broken picture (unless skipped), and where nothing could be decoded.
+    """
     images, labels, skipped = [], [], []
-    for label, name in enumerate(classes):
-        for file in found[name]:
-            try:
-                images.append(_decode(tree.read(file), size))
-                labels.append(label)
-            except BrokenPictureError as error:
-                if not skip_broken:
-                    raise UserError(
-                        f"{file} in {tree.path} is broken ({error}): evaluation needs every picture, so replace it"
-                    ) from error
-                skipped.append(file)
-            except _WrongSizeError as error:
-                raise UserError(f"{file} in {tree.path} is {error} pixels, expected {size[0]}x{size[1]}") from error
+    for file, label in files:
+        try:
+            images.append(decode(tree.read(file), size, resize))
+            labels.append(label)
+        except BrokenPictureError as error:
+            if not skip_broken:
+                raise UserError(
+                    f"{file} in {tree.path} is broken ({error}): evaluation needs every picture, so replace it"
+                ) from error
+            skipped.append(file)
+        except WrongSizeError as error:
+            raise UserError(f"{file} in {tree.path} is {error} pixels, expected {size[0]}x{size[1]}") from error
     if not images:
-        raise UserError(f"none of the {len(skipped)} pictures of {split} in {tree.path} can be decoded")
+        raise UserError(f"none of the {len(skipped)} pictures in {tree.path} can be decoded, such as {skipped[:1]}")
     stacked = torch.from_numpy(numpy.stack(images))
     return DecodedSplit(ImageSet(stacked, torch.tensor(labels)), tuple(skipped))
 
 
-class _WrongSizeError(Exception):
-    pass
+class WrongSizeError(Exception):
+    """A picture's size, which is not the one that its data set has."""
 
 
-def _check_classes(tree: FileTree, split: str, classes: tuple[str, ...], found: set[str]) -> None:
-    if not found:
-        raise UserError(f"no pictures for {split} in {tree.path}: expected {split}/<class>/<picture>.png or .jpg")
-    missing, unexpected = sorted(set(classes) - found), sorted(found - set(classes))
-    if missing or unexpected:
-        wrong = [f"without {', '.join(missing)}"] if missing else []
-        wrong += [f"with the unknown {', '.join(unexpected)}"] if unexpected else []
-        raise UserError(
-            f"{split} in {tree.path} has the wrong classes: {' and '.join(wrong)}; expected {', '.join(classes)}"
-        )
+def decode(data: bytes, size: tuple[int, int], resize: bool = False) -> numpy.ndarray:
+    """The pixels of one encoded picture, uint8, (height, width, 3).
 
-
-def _decode(data: bytes, size: tuple[int, int]) -> numpy.ndarray:
+    Raises:
+        BrokenPictureError: if it cannot be decoded.
+        WrongSizeError: if it has another size and ``resize`` is False.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as picture:
-                if picture.size != size:  # known from the header: nothing large is ever decoded
-                    raise _WrongSizeError(f"{picture.size[0]}x{picture.size[1]}")
-                return numpy.asarray(picture.convert("RGB"))
+                if picture.size == size:
+                    return numpy.asarray(picture.convert("RGB"))
+                if not resize:  # known from the header: nothing large is ever decoded
+                    raise WrongSizeError(f"{picture.size[0]}x{picture.size[1]}")
+                return numpy.asarray(picture.convert("RGB").resize(size, Image.Resampling.BILINEAR))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombWarning) as error:
         reason = "not a picture" if isinstance(error, UnidentifiedImageError) else str(error)
         raise BrokenPictureError(reason) from error
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:12])} and {len(names) - 12} more"
