@@ -38,6 +38,10 @@ class Recipe:
         lr_decay: the factor at each milestone.
         crop_padding: training pictures are padded by so many black pixels, then cropped at random; 0 for no crop.
         flip: training pictures are mirrored half of the time.
+        resized_crop: training pictures are random parts (8 % to 100 % of the area) brought to one size, as on ImageNet.
+        image_size: height and width of the pictures that the network sees; 0 for the data set's own.
+        validation: share of the training pictures that is held out and evaluated as "validation", to choose by.
+        dropout: of networks that have it, such as wide ResNets.
         precision: auto takes bfloat16 where the machine computes fast in it.
         compile: torch.compile the network; auto does where a compiler is at hand and the run is long enough to gain.
     """
@@ -59,6 +63,10 @@ class Recipe:
     lr_decay: float = 0.1
     crop_padding: int = 0
     flip: bool = False
+    resized_crop: bool = False
+    image_size: int = 0
+    validation: float = 0.0
+    dropout: float = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "yes", "no"] = "auto"
 
@@ -66,10 +74,13 @@ class Recipe:
         if self.full_epochs == 0:
             object.__setattr__(self, "full_epochs", self.epochs)
         at_least = {"epochs": 1, "batch_size": 2, "momentum": 0, "weight_decay": 0, "gate_lr_scale": 0}
-        at_least |= {"lr": 0, "lr_decay": 0, "crop_padding": 0}
+        at_least |= {"lr": 0, "lr_decay": 0, "crop_padding": 0, "image_size": 0, "validation": 0, "dropout": 0}
         for name, least in at_least.items():
             if not getattr(self, name) >= least:
                 raise UserError(f"{name} should be at least {least} (got {getattr(self, name)})")
+        for name in ("validation", "dropout"):
+            if not getattr(self, name) < 1:
+                raise UserError(f"{name} is a share and should be below 1 (got {getattr(self, name)})")
 
     def lr_factor(self, epoch: float) -> float:
         """The learning rate over its start, ``epoch`` epochs (with a fraction) into the training."""

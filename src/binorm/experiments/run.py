@@ -37,7 +37,7 @@ from binorm.experiments.errors import Interrupted, UserError
 from binorm.experiments.machine import Settings, choose_settings, describe_machine, describe_versions
 from binorm.experiments.models import create
 from binorm.experiments.progress import ProgressDisplay
-from binorm.experiments.recipe import Recipe
+from binorm.experiments.recipe import FIELDS, Recipe
 from binorm.experiments.recorder import Recorder
 from binorm.experiments.tasks import TASKS
 from binorm.experiments.tasks.classification import DivergenceError
@@ -64,10 +64,14 @@ def run_status(folder: Path, recipe: Recipe) -> str | None:
         return None
     except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder} is damaged ({error}): delete it to train this run again") from error
+    if not isinstance(kept, dict):
+        raise UserError(f"{folder / 'config.yaml'} holds no recipe: delete {folder} to train this run again")
     asked = dataclasses.asdict(recipe)
-    differing = [name for name in asked if not isinstance(kept, dict) or kept.get(name) != asked[name]]
+    older = {name: FIELDS[name].default for name in asked if name not in kept}  # a field that came after that run
+    kept = older | kept
+    differing = [name for name in asked if kept[name] != asked[name]]
     if differing:
-        changes = ", ".join(f"{name} {kept.get(name)!r} there, {asked[name]!r} asked for" for name in differing)
+        changes = ", ".join(f"{name} {kept[name]!r} there, {asked[name]!r} asked for" for name in differing)
         raise UserError(f"{folder} holds a run of another configuration ({changes}): choose another --out")
     return str(status)
 

@@ -1,6 +1,8 @@
-"""What a data set is to an experiment: pictures in memory, one training set and named evaluation sets."""
+"""What a data set is to an experiment: one training set and named evaluation sets, in memory or beyond it."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -21,6 +23,24 @@ class ImageSet:
         return len(self.labels)
 
 
+class EncodedPicture(NamedTuple):
+    """One picture as a file holds it: its name, a function that reads its bytes (from any thread), and its label."""
+
+    name: str
+    read: Callable[[], bytes]
+    label: int
+
+
+class EncodedSet(Protocol):
+    """Labelled pictures that stay encoded (JPEG, PNG) until a batch needs them: data sets too large for memory."""
+
+    def __len__(self) -> int:
+        """How many pictures there are."""
+
+    def pictures(self, seed: int | None) -> Iterator[EncodedPicture]:
+        """Every picture once, in an order drawn from ``seed``, or in the set's own order for None."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Everything that a classification run needs to know about its data.
@@ -39,8 +59,8 @@ class Dataset:
     name: str
     source: str
     classes: tuple[str, ...]
-    train: ImageSet
-    evaluation: dict[str, ImageSet]
+    train: ImageSet | EncodedSet
+    evaluation: dict[str, ImageSet] | dict[str, EncodedSet]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     skipped: tuple[str, ...] = ()

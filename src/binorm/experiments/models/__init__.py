@@ -6,6 +6,7 @@ from torch import nn
 
 from binorm.experiments.errors import UserError, known
 from binorm.experiments.models.cifar_resnet import DEPTHS, CifarResNet
+from binorm.experiments.models.ibn import insert_ibn_a
 from binorm.experiments.models.norms import NORMS
 
 MODELS = {f"resnet{depth}": partial(CifarResNet, depth) for depth in DEPTHS}
@@ -19,4 +20,7 @@ def create(name: str, num_classes: int, norm: str = "bin") -> nn.Module:
     """
     if num_classes < 1:
         raise UserError(f"num_classes should be at least 1 (got {num_classes})")
-    return known("network", name, MODELS)(num_classes, known("norm", norm, NORMS))
+    network = known("network", name, MODELS)(num_classes, known("norm", norm, NORMS))
+    if norm == "ibn-a":
+        insert_ibn_a(network, name)
+    return network

@@ -1,0 +1,29 @@
+"""IBN-a: the first norm of every block in the first three stages becomes half instance norm, half batch norm."""
+
+import re
+
+from torch import nn
+
+from binorm.experiments.errors import UserError
+
+# Our networks say stage1.0.norm1, torchvision's and timm's ResNets layer1.0.bn1.
+FIRST_NORM = re.compile(r"(?:stage|layer)[123]\.\d+\.(?:norm|bn)1")
+
+
+def insert_ibn_a(network: nn.Module, name: str) -> None:
+    """Replace in place the norms that IBN-Net (Pan et al., ECCV 2018, section 3.2) replaces.
+
+    Raises:
+        UserError: if ``network``, called ``name``, has no such blocks.
+    """
+    from binorm.experiments.models.norms import InstanceBatchNormAct2d
+
+    places = [place for place, _ in network.named_modules() if FIRST_NORM.fullmatch(place)]
+    if not places:
+        raise UserError(
+            f"ibn-a is defined for networks of residual blocks in stages, and {name} has none: choose another norm"
+        )
+    for place in places:
+        norm = network.get_submodule(place)
+        activated = bool(getattr(norm, "apply_act", False))  # a zoo's batch norm leaves its ReLU to the block
+        network.set_submodule(place, InstanceBatchNormAct2d(int(norm.num_features), apply_act=activated))  # type: ignore[arg-type]
