@@ -3,7 +3,17 @@ import math
 import pytest
 from scipy import stats
 
-from binorm.experiments.statistics import PairedDifference, number, paired_difference, signed, spread
+from binorm.experiments.statistics import (
+    PairedDifference,
+    holm,
+    mean_by_seed,
+    number,
+    p_text,
+    paired_difference,
+    sign_test,
+    signed,
+    spread,
+)
 
 
 def test_spread_is_the_mean_and_the_sample_deviation():
@@ -89,3 +99,57 @@ def test_text():
     assert difference.p_text() == "p < 0.001"
     assert number(1234567.0, 0) == "1,234,567"
     assert (signed(-0.001, 2), signed(0.001, 2), signed(-1234.5, 1)) == ("0.00", "0.00", "−1,234.5")
+
+
+def test_the_mean_over_columns_takes_the_seeds_that_all_columns_have():
+    columns = [{0: 90.0, 1: 91.0, 2: 92.0}, {2: 60.0, 0: 50.0, 3: 1.0}]
+    assert mean_by_seed(columns) == {0: 70.0, 2: 76.0}
+    assert mean_by_seed([{0: 1.0}, {1: 1.0}]) == mean_by_seed([]) == {}
+
+
+def test_the_comparison_over_columns_is_a_t_test_of_the_seeds_mean_differences():
+    baselines = [{0: 90.0, 1: 91.0, 2: 92.5}, {0: 60.0, 1: 63.0, 2: 61.0}]
+    values = [{0: 91.0, 1: 91.5, 2: 93.0}, {0: 63.0, 1: 64.5, 2: 61.5}]
+    # By hand: differences 1, 0.5, 0.5 and 3, 1.5, 0.5; their means over columns are 2, 1 and 0.5.
+    expected = stats.ttest_1samp([2.0, 1.0, 0.5], 0.0)
+    interval = expected.confidence_interval(0.95)
+    difference = paired_difference(mean_by_seed(values), mean_by_seed(baselines))
+    assert difference is not None
+    assert difference.pairs == 3
+    assert difference.mean == pytest.approx(3.5 / 3)
+    assert difference.p_value == pytest.approx(expected.pvalue)
+    assert (difference.low, difference.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_the_sign_test_counts_heads_of_a_fair_coin():
+    result = sign_test([1.0, 0.2, 3.0, 0.1, 2.0, 0.5, 1.5, -0.3])
+    assert (result.above, result.below) == (7, 1)
+    assert result.p_value == pytest.approx(2 * (1 + 8) / 2**8)
+    assert sign_test([-1.0, -1.0]).p_value == pytest.approx(0.5)
+
+
+def test_the_sign_test_leaves_ties_out():
+    result = sign_test([1.0, 0.0, math.nan, 2.0])
+    assert (result.above, result.below, result.p_value) == (2, 0, 0.5)
+    assert math.isnan(sign_test([0.0]).p_value)
+    assert math.isnan(sign_test([]).p_value)
+
+
+def test_holm_corrects_step_by_step_and_never_falls():
+    # By hand: 0.01 x 4, 0.02 x 3, then 0.03 x 2 = 0.06 and 0.04 x 1, which may not fall below 0.06.
+    assert holm([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.02]) == [0.02]
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_holm_counts_comparisons_without_a_p_value():
+    first, second, third = holm([0.01, math.nan, 0.02])
+    assert (first, third) == pytest.approx((0.03, 0.04))
+    assert math.isnan(second)
+
+
+def test_p_values_as_text():
+    assert p_text(0.0124) == "p = 0.012"
+    assert p_text(0.0004, "Holm") == "Holm < 0.001"
+    assert p_text(math.nan) == ""

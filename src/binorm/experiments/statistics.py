@@ -1,4 +1,4 @@
-"""What a handful of runs says: mean and spread, and the difference to a baseline with its uncertainty."""
+"""What a handful of runs says: mean and spread, differences to a baseline with their uncertainty, many at once."""
 
 import math
 import statistics
@@ -55,13 +55,27 @@ class PairedDifference:
 
     def p_text(self) -> str:
         """``"p = 0.012"``, ``"p < 0.001"``, or nothing where there is no p-value."""
-        if math.isnan(self.p_value):
-            return ""
-        return "p < 0.001" if self.p_value < 0.001 else f"p = {self.p_value:.3f}"
+        return p_text(self.p_value)
 
     def text(self, digits: int = 2) -> str:
         """``"+0.57 (+0.21 to +0.93)"``."""
         return f"{signed(self.mean, digits)} ({self.interval_text(digits)})"
+
+
+@dataclass(frozen=True)
+class SignTest:
+    """How often a difference is above and below 0, ties left out, with the exact two-sided p-value for even odds."""
+
+    above: int
+    below: int
+    p_value: float
+
+
+def p_text(p_value: float, name: str = "p") -> str:
+    """``"p = 0.012"``, ``"p < 0.001"``, or nothing for nan."""
+    if math.isnan(p_value):
+        return ""
+    return f"{name} < 0.001" if p_value < 0.001 else f"{name} = {p_value:.3f}"
 
 
 def number(value: float, digits: int) -> str:
@@ -116,3 +130,45 @@ def paired_difference(
     margin = float(distribution.ppf((1 + confidence) / 2)) * error
     p_value = 2 * float(distribution.sf(abs(mean) / error))
     return PairedDifference(count, mean, mean - margin, mean + margin, p_value)
+
+
+def mean_by_seed(columns: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    """For every seed that all columns have, the mean over columns: mean_s = Σ_c x_cs / number of columns.
+
+    `paired_difference` of two such means is the comparison over a whole table. With d_cs the difference in column c
+    with seed s, D_s = mean over c of d_cs, and S seeds, it is mean(D) ± t(0.975; S - 1) · std(D) / √S. Columns count
+    alike, and the interval is about other seeds on these columns, not about other data sets.
+    """
+    seeds = set.intersection(*(set(column) for column in columns)) if columns else set()
+    return {seed: statistics.fmean(column[seed] for column in columns) for seed in sorted(seeds)}
+
+
+def sign_test(differences: Sequence[float]) -> SignTest:
+    """Count signs and test them against a fair coin: p = P(a split as uneven as this one), exact and two-sided.
+
+    Differences that are 0 or nan say nothing and are left out; with none left the p-value is nan. The test takes the
+    differences as independent.
+    """
+    above, below = sum(each > 0 for each in differences), sum(each < 0 for each in differences)
+    p_value = float(stats.binomtest(above, above + below).pvalue) if above + below else math.nan
+    return SignTest(above, below, p_value)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct for so many comparisons (Holm 1979): the chance of any false finding stays below the level tested at.
+
+    With p_(1) ≤ … ≤ p_(m), the corrected p_(i) is the largest of min(1, (m - j + 1) · p_(j)) over j ≤ i.
+
+    Args:
+        p_values: raw p-values; a nan stays nan and counts as a comparison all the same.
+
+    Returns:
+        The corrected p-values, in the order given.
+    """
+    corrected = list(p_values)
+    highest = 0.0
+    places = sorted((place for place, p in enumerate(p_values) if not math.isnan(p)), key=lambda place: p_values[place])
+    for rank, place in enumerate(places):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = highest
+    return corrected

@@ -76,7 +76,7 @@ def accuracy_rows(runs: Sequence[Run]) -> tuple[Row, ...]:
 
 
 def _row(runs: Sequence[Run], evaluation: str, norm: str) -> Row:
-    last, baseline = _last_epochs(runs, evaluation, norm), _last_epochs(runs, evaluation, BASELINE)
+    last, baseline = last_epochs(runs, evaluation, norm), last_epochs(runs, evaluation, BASELINE)
     best = [max(run.accuracies(evaluation)) for run in finished(runs, norm) if evaluation in run.evaluation_sets]
     return Row(
         evaluation=evaluation,
@@ -89,7 +89,8 @@ def _row(runs: Sequence[Run], evaluation: str, norm: str) -> Row:
     )
 
 
-def _last_epochs(runs: Iterable[Run], evaluation: str, norm: str) -> dict[int, float]:
+def last_epochs(runs: Iterable[Run], evaluation: str, norm: str) -> dict[int, float]:
+    """Top-1 in percent after the last epoch on one evaluation set, for each seed of one norm that finished."""
     evaluated = [run for run in finished(runs, norm) if evaluation in run.evaluation_sets]
     return {run.seed: run.accuracies(evaluation)[-1] for run in evaluated}
 

@@ -28,13 +28,13 @@ class InstanceBatchNorm2d(nn.Module):
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
-        self.half = num_features // 2
-        self.instance = nn.InstanceNorm2d(self.half, affine=True)
-        self.batch = nn.BatchNorm2d(num_features - self.half)
+        self.instance_channels = num_features // 2
+        self.instance = nn.InstanceNorm2d(self.instance_channels, affine=True)
+        self.batch = nn.BatchNorm2d(num_features - self.instance_channels)
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        first, second = input.split([self.half, input.shape[1] - self.half], dim=1)
+        first, second = input[:, : self.instance_channels], input[:, self.instance_channels :]
         return torch.cat([self.instance(first.contiguous()), self.batch(second.contiguous())], dim=1)
 
 
