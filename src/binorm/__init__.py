@@ -1,6 +1,7 @@
 """Batch-Instance Normalization (Nam & Kim, NeurIPS 2018) for PyTorch."""
 
 from binorm import functional
+from binorm.convert import convert_batch_norm, revert_to_batch_norm
 from binorm.gates import GateSummary, gate_parameters, gate_summary, named_gates, param_groups
 from binorm.modules import BatchInstanceNorm1d, BatchInstanceNorm2d, BatchInstanceNorm3d
 from binorm.norm_act import BatchInstanceNormAct2d
@@ -15,10 +16,12 @@ __all__ = [
     "BatchInstanceNormAct2d",
     "GateSummary",
     "SyncBatchInstanceNorm",
+    "convert_batch_norm",
     "convert_sync_batch_instance_norm",
     "functional",
     "gate_parameters",
     "gate_summary",
     "named_gates",
     "param_groups",
+    "revert_to_batch_norm",
 ]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from binorm.backends import operator, reference
-from binorm.backends.selection import use_kernels
+from binorm.backends.selection import is_traced, use_kernels
 
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "silu", "gelu")
 
@@ -48,7 +48,9 @@ def batch_instance_norm(
         negative_slope: of leaky_relu.
 
     Returns:
-        A tensor of ``input``'s shape, dtype and device, in the memory layout that batch normalization gives.
+        A tensor of ``input``'s shape, dtype and device, in the memory layout that batch normalization gives. On the
+        CPU, unless ``training``, where every gate is 1 and needs no gradient and there is no residual: the very bits of
+        ``torch.nn.functional.batch_norm``, which then computes it.
 
     Raises:
         ValueError: for shapes that don't fit together, for missing running statistics in evaluation, for a training
@@ -64,11 +66,28 @@ def batch_instance_norm(
     )  # fmt: skip
     if training and input.numel() == input.shape[1] > 0:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+    if residual is None and not training and _is_batch_norm(input, gate, weight, bias, running_mean, running_var):
+        return reference.batch_norm(input, weight, bias, running_mean, running_var, eps, activation, negative_slope)
     backend = operator.batch_instance_norm if use_kernels(input) else reference.batch_instance_norm
     return backend(
         input, gate, weight, bias, running_mean, running_var, training, momentum, eps,
         residual, activation, negative_slope,
     )  # fmt: skip
+
+
+def _is_batch_norm(input: Tensor, gate: Tensor, *vectors: Tensor | None) -> bool:
+    """Whether a call in evaluation can be left to PyTorch's batch norm: every gate is 1, and stays out of the graph.
+
+    Asked on the CPU alone: the answer is in the data, for which another device's queue would have to be waited for, and
+    which is no constant in what is traced.
+    """
+    if is_traced(input) or is_traced(gate) or {input.device.type, gate.device.type} != {"cpu"}:
+        return False
+    if gate.requires_grad and torch.is_grad_enabled():
+        return False
+    dtypes = {vector.dtype for vector in vectors if vector is not None}
+    batch_norm_takes_them = dtypes <= {input.dtype} or (input.dtype.itemsize == 2 and dtypes <= {torch.float32})
+    return batch_norm_takes_them and torch.equal(gate, torch.ones_like(gate))
 
 
 def check_arguments(

@@ -125,7 +125,18 @@ def _gates(epochs: int, generator: random.Random) -> dict[str, Any]:
     }
     history = []
     for epoch in range(epochs + 1):
-        means = {name: 1 - epoch / epochs * (1 - sum(values) / len(values)) for name, values in gates.items()}
-        layers = [{"name": name, "mean": means[name], "histogram": [0] * 9 + [LAYERS[name]]} for name in LAYERS]
+        # On the way from 1 to where they end.
+        then = {name: [1 - epoch / epochs * (1 - gate) for gate in values] for name, values in gates.items()}
+        layers = [
+            {"name": name, "mean": sum(values) / len(values), "histogram": _histogram(values)}
+            for name, values in then.items()
+        ]
         history.append({"epoch": epoch, "layers": layers})
     return {"layers": [{"name": name, "gates": values} for name, values in gates.items()], "history": history}
+
+
+def _histogram(gates: list[float]) -> list[int]:
+    counts = [0] * 10
+    for gate in gates:
+        counts[min(int(10 * gate), 9)] += 1
+    return counts

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fake_runs import write_run
+from fake_runs import LAYERS, write_run
 from rich.console import Console
 
 from binorm.experiments.errors import UserError
@@ -99,7 +99,7 @@ def test_what_the_page_says_comes_in_order(comparison):
         "Cost",
         "Learning curves",
         "Gates at the end of training",
-        "Gates over training",
+        "Gates by layer and over training",
         "Samples",
         "Left out",
         "How this was made",
@@ -116,6 +116,7 @@ def test_the_markdown_refers_to_files_that_exist(comparison):
     assert set(files) == {path.name for path in (comparison / "figures").iterdir()}
     assert {"learning-curves-unseen-styles.svg", "gates-bin-total.svg", "gates-bin-stage1.svg"} <= set(files)
     assert {"gates-bin-stem.svg", "gates-over-training-bin.svg", "samples-train.png"} <= set(files)
+    assert {"gates-by-layer-bin.svg", "gate-shares-over-training-bin.svg"} <= set(files)
     assert "best epoch (chosen on the test set)" in text
 
 
@@ -263,3 +264,32 @@ def test_sets_whose_names_differ_in_signs_alone_keep_their_own_files(tmp_path):
     names = {path.name for path in (tmp_path / "figures").glob("learning-curves*")}
     assert len(names) == 4
     assert {"learning-curves-night.svg", "learning-curves-night-2.svg", "learning-curves.svg"} < names
+
+
+def test_gates_stand_beside_the_papers(comparison):
+    report = write_report(comparison)
+    gates = json.loads(report.json.read_text())["gates"]
+    assert list(gates) == ["bin"]
+    assert list(gates["bin"]) == ["total", "stem", "stage1", "stage2", "stage3"]
+    total = gates["bin"]["total"]
+    assert total["count"] == 3 * sum(LAYERS.values())
+    share = f"{100 * total['fractions'][0]:.1f} %"
+    for text in (report.html.read_text(), report.markdown.read_text()):
+        assert share in text
+        assert "10.3 %" in text  # the paper's total
+        assert "The paper's ResNet-110: 10 % and 72 %" in text.replace("&#39;", "'")
+    assert "paper: ResNet-110, upper" in (comparison / "figures" / "gates-bin-stage3.svg").read_text()
+    assert "paper" not in (comparison / "figures" / "gates-bin-stem.svg").read_text()
+
+
+def test_pictures_of_responses_are_shown_where_a_run_holds_them(comparison):
+    folder = comparison / "bin" / "seed1" / "responses"
+    folder.mkdir()
+    sample = (comparison / "bin" / "seed1" / "samples" / "train.png").read_bytes()
+    (folder / "stage1-channel3.png").write_bytes(sample)
+    report = write_report(comparison)
+    assert "What channels with low gates see" in report.html.read_text()
+    assert (comparison / "figures" / "responses-stage1-channel3.png").read_bytes() == sample
+    (folder / "stage1-channel3.png").write_text("<svg onload=alert(1)>")
+    with pytest.raises(UserError, match="not a PNG"):
+        write_report(comparison)

@@ -129,7 +129,7 @@ def test_the_sign_test_counts_heads_of_a_fair_coin():
 
 
 def test_the_sign_test_leaves_ties_out():
-    result = sign_test([1.0, 0.0, math.nan, 2.0])
+    result = sign_test([1.0, 0.0, 0.1 + 0.2 - 0.3, math.nan, 2.0])
     assert (result.above, result.below, result.p_value) == (2, 0, 0.5)
     assert math.isnan(sign_test([0.0]).p_value)
     assert math.isnan(sign_test([]).p_value)

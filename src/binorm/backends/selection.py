@@ -19,7 +19,7 @@ CHOICES = ("auto", "reference", "cpu", "triton")
 
 def use_kernels(input: Tensor) -> bool:
     """Whether the operator of `binorm.backends.operator` computes this call; else the reference does."""
-    if torch.compiler.is_compiling() or input.numel() == 0 or _is_traced(input):
+    if is_traced(input) or input.numel() == 0:
         return False
     if input.dtype in _dtypes_with_kernels(input.device.type):
         return True
@@ -32,13 +32,16 @@ def use_kernels(input: Tensor) -> bool:
     return False
 
 
-def _is_traced(input: Tensor) -> bool:
+def is_traced(input: Tensor) -> bool:
+    """Whether a call with this tensor is recorded or transformed instead of being computed once."""
     return (
-        input.is_meta
+        torch.compiler.is_compiling()
+        or input.is_meta
         or type(input) not in (Tensor, torch.nn.Parameter)
         or torch._C._functorch.peek_interpreter_stack() is not None
         or forward_ad._current_level >= 0
         or torch._C._is_tracing()
+        or torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is not None
     )
 
 

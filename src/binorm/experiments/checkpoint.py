@@ -76,7 +76,7 @@ def load_network(path: Path) -> tuple[nn.Module, Trained]:
         trained = Trained(recipe, str(fields["norm"]), int(fields["seed"]), tuple(map(str, fields["classes"])))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} does not say what network it is: expected a {WEIGHTS_FILE} of binorm") from error
-    network = create(recipe.model, len(trained.classes), trained.norm)
+    network = create(recipe.model, len(trained.classes), trained.norm, recipe.dropout)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

@@ -8,7 +8,8 @@ from rich.table import Table
 
 from binorm.experiments import data
 from binorm.experiments.checkpoint import load_network
-from binorm.experiments.data.batches import EVALUATION_BATCH, EvaluationBatches
+from binorm.experiments.data.batches import evaluation_batches
+from binorm.experiments.data.validation import hold_out
 from binorm.experiments.errors import UserError
 from binorm.experiments.machine import choose_settings
 
@@ -20,20 +21,21 @@ def evaluate(checkpoint: Path, data_path: Path | None) -> Table:
         UserError: for an unusable checkpoint or data, and for data with other classes than the network's.
     """
     network, trained = load_network(checkpoint)
-    dataset = data.load(trained.recipe.dataset, data_path)
+    recipe = trained.recipe
+    dataset = hold_out(data.load(recipe.dataset, data_path, recipe.image_size), recipe.validation)
     if dataset.classes != trained.classes:
         raise UserError(f"{checkpoint} knows the classes {', '.join(trained.classes)}; the data has others")
-    settings = choose_settings(trained.recipe, 0)
+    settings = choose_settings(recipe, 0)
     device = torch.device(settings.device)
     network.to(device).to(memory_format=torch.channels_last).eval()
     table = Table(
-        title=f"{trained.recipe.title}: {trained.norm}, seed {trained.seed} ({settings.precision})", box=box.SIMPLE_HEAD
+        title=f"{recipe.title}: {trained.norm}, seed {trained.seed} ({settings.precision})", box=box.SIMPLE_HEAD
     )
     for heading in ("evaluation set", "pictures", "top-1 %", "loss"):
         table.add_column(heading, justify="left" if heading == "evaluation set" else "right")
     for name, images in dataset.evaluation.items():
         correct, loss = 0, 0.0
-        for pictures, labels, count in EvaluationBatches(images, dataset, EVALUATION_BATCH, device):
+        for pictures, labels, count in evaluation_batches(images, dataset, recipe, device):
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, settings.precision == "bfloat16"):
                 logits = network(pictures)[:count].float()
             correct += int((logits.argmax(1) == labels[:count]).sum())

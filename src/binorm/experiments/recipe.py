@@ -82,6 +82,11 @@ class Recipe:
             if not getattr(self, name) < 1:
                 raise UserError(f"{name} is a share and should be below 1 (got {getattr(self, name)})")
 
+    def shortened(self, epochs: int) -> "Recipe":
+        """The same recipe over another number of epochs: milestones move with it, ``full_epochs`` stays."""
+        ratio = epochs / self.epochs
+        return dataclasses.replace(self, epochs=epochs, milestones=[each * ratio for each in self.milestones])
+
     def lr_factor(self, epoch: float) -> float:
         """The learning rate over its start, ``epoch`` epochs (with a fraction) into the training."""
         if self.schedule == "cosine":
@@ -126,11 +131,11 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
     overrides = overrides or {}
     for key in (*fields, *overrides):
         known(f"field of recipe {name!r}:", key, FIELDS)
-    if "epochs" in overrides and isinstance(fields.get("epochs"), int):
-        fields["full_epochs"] = fields.get("full_epochs") or fields["epochs"]
-        ratio = overrides["epochs"] / fields["epochs"]
-        fields["milestones"] = [milestone * ratio for milestone in fields.get("milestones", [])]
-    return parse_recipe({**fields, **overrides}, source=str(path))
+    epochs = overrides.get("epochs")
+    if epochs is None or "epochs" not in fields:
+        return parse_recipe({**fields, **overrides}, source=str(path))
+    recipe = parse_recipe({**fields, **overrides, "epochs": fields["epochs"]}, source=str(path))
+    return dataclasses.replace(recipe, epochs=epochs) if "milestones" in overrides else recipe.shortened(epochs)
 
 
 def parse_recipe(fields: dict[str, Any], source: str) -> Recipe:

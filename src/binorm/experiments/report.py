@@ -16,11 +16,12 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from binorm.experiments import tables
+from binorm.experiments import gate_pictures, gate_statistics, tables
 from binorm.experiments.atomic import write_bytes_atomically, write_text_atomically
 from binorm.experiments.errors import UserError
-from binorm.experiments.figures import DARK, norm_colours
-from binorm.experiments.pictures import gate_curves, gate_histograms, learning_curves, samples
+from binorm.experiments.figure_style import DARK, norm_colours
+from binorm.experiments.pictures import learning_curves, responses, samples
+from binorm.experiments.published import GATES
 from binorm.experiments.run_folder import RunResult, find_runs, read_run
 from binorm.experiments.statistics import number, signed
 from binorm.experiments.tables import BASELINE, Cost, Failure, Row, Run
@@ -39,6 +40,18 @@ CURVES_EXPLANATION = (
 COST_EXPLANATION = "Speeds are what these runs saw, whatever else the machine did; benchmarks/ compares side by side."
 GATES_EXPLANATION = (
     "Share of channels in ten equal bins: a gate of 1 is batch norm, of 0 instance norm. Gates of all runs together."
+)
+PUBLISHED_GATES = (
+    f"Outlines and grey figures are the paper's {GATES.network}, read off its figure within {GATES.tolerance}; "
+    "its lower, middle and upper stage stand beside the three stages here. Its network and data need not be these."
+)
+DEVELOPMENT_EXPLANATION = (
+    "Lines are means over runs, bands ± one standard deviation. "
+    "In the strips, each column is the histogram after an epoch; epoch 0 is before training."
+)
+RESPONSES_EXPLANATION = (
+    "Channels with low gates, and the pictures that they respond to most: the response of the norm before its "
+    "activation with the gate as learned, at 0 (instance norm) and at 1 (batch norm), all other gates as learned."
 )
 
 
@@ -95,8 +108,11 @@ def write_report(folder: Path) -> Report:
     )
     pictures = {
         "curves": learning_curves(done, report.schedule),
-        "histograms": gate_histograms(done, report.schedule),
-        "gates": gate_curves(done, report.schedule),
+        "histograms": gate_pictures.histograms(done, report.schedule),
+        "layers": gate_pictures.layers(done, report.schedule),
+        "gate_curves": gate_pictures.curves(done, report.schedule),
+        "gate_strips": gate_pictures.strips(done, report.schedule),
+        "responses": responses(done),
         "samples": samples(done),
     }
     for picture in (picture for group in pictures.values() for picture in group):
@@ -164,6 +180,7 @@ def _context(report: Report, runs: Sequence[Run]) -> dict[str, Any]:
     done = tables.finished(runs)
     records = [run.record for run in runs if run.record is not None]
     sets = tables.evaluation_sets(runs)
+    gates = gate_pictures.gates_by_norm(done)
     return {
         "report": report,
         "tables": {name: [row for row in report.rows if row.evaluation == name] for name in sets},
@@ -171,7 +188,13 @@ def _context(report: Report, runs: Sequence[Run]) -> dict[str, Any]:
         "reach": {name: _reach(report, name) for name in sets},
         "explanation": EXPLANATION,
         "curves_explanation": CURVES_EXPLANATION,
+        "gates": gates,
+        "gate_summaries": {norm: gate_statistics.summary(groups) for norm, groups in gates.items()},
+        "published_gates": {norm: gate_statistics.references(groups) for norm, groups in gates.items()},
         "gates_explanation": GATES_EXPLANATION,
+        "published_gates_explanation": PUBLISHED_GATES,
+        "development_explanation": DEVELOPMENT_EXPLANATION,
+        "responses_explanation": RESPONSES_EXPLANATION,
         "cost_explanation": COST_EXPLANATION,
         "colours": {norm: (light, DARK[light]) for norm, light in norm_colours(tables.norms_of(runs)).items()},
         "baseline": BASELINE,
@@ -245,6 +268,10 @@ def _attribute(value: object) -> Markup:
 def _as_json(report: Report, runs: Sequence[Run]) -> Any:
     """The report's numbers and those of each run, without paths of this machine; what is not finite becomes null."""
     entries = {key: value for key, value in dataclasses.asdict(report).items() if not isinstance(value, Path)}
+    entries["gates"] = {
+        norm: {stage: dataclasses.asdict(group) for stage, group in groups.items()}
+        for norm, groups in gate_pictures.gates_by_norm(tables.finished(runs)).items()
+    }
     entries["runs"] = [
         {
             "norm": run.norm,

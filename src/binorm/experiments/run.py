@@ -30,7 +30,7 @@ from binorm.experiments.checkpoint import (
     load_safely,
     save_weights,
 )
-from binorm.experiments.data.batches import EVALUATION_BATCH, EvaluationBatches, TrainingBatches
+from binorm.experiments.data.batches import evaluation_batches, training_batches
 from binorm.experiments.data.dataset import Dataset
 from binorm.experiments.data.samples import write_samples
 from binorm.experiments.errors import Interrupted, UserError
@@ -105,7 +105,8 @@ class _Run:
             )
         self.settings = choose_settings(recipe, len(dataset.train))
         torch.manual_seed(seed)  # every norm starts from the same weights
-        self.network = create(recipe.model, len(dataset.classes), norm).to(memory_format=torch.channels_last)
+        network = create(recipe.model, len(dataset.classes), norm, recipe.dropout)
+        self.network = network.to(memory_format=torch.channels_last)
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
 
     def train(self, display: ProgressDisplay) -> Path:
@@ -127,11 +128,9 @@ class _Run:
 
     def _fit(self, recorder: Recorder, display: ProgressDisplay) -> None:
         device = torch.device(self.settings.device)
-        training = TrainingBatches(
-            self.dataset, self.recipe.batch_size, self.recipe.crop_padding, self.recipe.flip, self.seed, device
-        )
+        training = training_batches(self.dataset, self.recipe, self.seed, device)
         sets = self.dataset.evaluation.values()
-        evaluation = [EvaluationBatches(images, self.dataset, EVALUATION_BATCH, device) for images in sets]
+        evaluation = [evaluation_batches(images, self.dataset, self.recipe, device) for images in sets]
         module = TASKS[self.recipe.task](
             self.network,
             self.recipe,

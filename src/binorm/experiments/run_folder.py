@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 import yaml
 
 from binorm.experiments.errors import UserError
+from binorm.gates import HISTOGRAM_BINS
 
 T = TypeVar("T")
 
 DISPLAY_ORDER = ("bn", "in", "bn+in", "bin")
+GATES_FILE = "gates.json"
 STATUSES = ("running", "finished", "diverged")
 _SEED_FOLDER = re.compile(r"seed(0|[1-9]\d*)")
 _METRICS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "seconds", "images_per_second")
@@ -46,13 +48,25 @@ class GateLayer:
 
 
 @dataclass(frozen=True)
-class GateMean:
-    """The mean gate of one layer with ``channels`` gates after ``epoch`` epochs; 0 is before training."""
+class GatePoint:
+    """Where the gates of one layer stand after ``epoch`` epochs; 0 is before training.
+
+    Attributes:
+        epoch: how many epochs the layer has learned.
+        name: of the layer.
+        mean: of its gates.
+        histogram: how many of its gates lie in each of ten equal bins over [0, 1].
+    """
 
     epoch: int
     name: str
     mean: float
-    channels: int
+    histogram: tuple[int, ...]
+
+    @property
+    def channels(self) -> int:
+        """How many gates the layer has."""
+        return sum(self.histogram)
 
 
 @dataclass(frozen=True)
@@ -79,7 +93,7 @@ class RunResult:
         config: config.yaml, the full recipe.
         metrics: the columns of metrics.csv, one number an epoch; accuracies are top-1 in percent.
         gate_layers: the trained gates in the order of the network; empty where none were learned.
-        gate_history: their means by epoch and layer.
+        gate_history: where they stood, by epoch and layer.
         samples: pictures of samples by data set.
     """
 
@@ -90,7 +104,7 @@ class RunResult:
     config: Mapping[str, Any]
     metrics: Mapping[str, tuple[float, ...]]
     gate_layers: tuple[GateLayer, ...]
-    gate_history: tuple[GateMean, ...]
+    gate_history: tuple[GatePoint, ...]
     samples: Mapping[str, Path]
 
     @property
@@ -131,7 +145,7 @@ def read_run(folder: Path) -> RunResult | UnfinishedRun:
     if record.status == "diverged":
         return UnfinishedRun(folder, norm, seed, "diverged", record.reason or "no reason recorded", record)
     config = _read_config(folder / "config.yaml")
-    layers, history = _read_gates(folder / "gates.json")
+    layers, history = read_gates(folder / GATES_FILE)
     return RunResult(
         folder=folder,
         norm=norm,
@@ -206,14 +220,21 @@ def _read_metrics(path: Path, evaluation_sets: tuple[str, ...], epochs: int) -> 
     return metrics
 
 
-def _read_gates(path: Path) -> tuple[tuple[GateLayer, ...], tuple[GateMean, ...]]:
+def read_gates(path: Path) -> tuple[tuple[GateLayer, ...], tuple[GatePoint, ...]]:
+    """The trained gates in ``gates.json`` by layer, and where they stood by epoch and layer; none without the file.
+
+    Raises:
+        UserError: for a damaged file.
+    """
     if not path.exists():
         return (), ()
     entries = _read_json(path)
     try:
         layers = tuple(GateLayer(str(layer["name"]), tuple(map(float, layer["gates"]))) for layer in entries["layers"])
         history = tuple(
-            GateMean(int(point["epoch"]), str(layer["name"]), float(layer["mean"]), sum(layer["histogram"]))
+            GatePoint(
+                int(point["epoch"]), str(layer["name"]), float(layer["mean"]), tuple(map(int, layer["histogram"]))
+            )
             for point in entries["history"]
             for layer in point["layers"]
         )
@@ -222,6 +243,9 @@ def _read_gates(path: Path) -> tuple[tuple[GateLayer, ...], tuple[GateMean, ...]
     gates = [gate for layer in layers for gate in layer.gates] + [point.mean for point in history]
     # Written so that nan fails as well.
     _check(all(0 <= gate <= 1 for gate in gates), path, "gates should lie in [0, 1]")
+    counts = [point.histogram for point in history]
+    fine = all(len(each) == HISTOGRAM_BINS and min(each) >= 0 and any(each) for each in counts)
+    _check(fine, path, f"histograms should be {HISTOGRAM_BINS} counts")
     return layers, history
 
 

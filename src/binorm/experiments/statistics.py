@@ -146,10 +146,10 @@ def mean_by_seed(columns: Sequence[Mapping[int, float]]) -> dict[int, float]:
 def sign_test(differences: Sequence[float]) -> SignTest:
     """Count signs and test them against a fair coin: p = P(a split as uneven as this one), exact and two-sided.
 
-    Differences that are 0 or nan say nothing and are left out; with none left the p-value is nan. The test takes the
-    differences as independent.
+    Differences that are nan, or 0 but for the rounding of floats, say nothing and are left out; with none left the
+    p-value is nan. The test takes the differences as independent.
     """
-    above, below = sum(each > 0 for each in differences), sum(each < 0 for each in differences)
+    above, below = sum(each > 1e-9 for each in differences), sum(each < -1e-9 for each in differences)
     p_value = float(stats.binomtest(above, above + below).pvalue) if above + below else math.nan
     return SignTest(above, below, p_value)
 

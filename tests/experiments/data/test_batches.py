@@ -1,8 +1,14 @@
 import pytest
 import torch
 
-from binorm.experiments.data.batches import EvaluationBatches, TrainingBatches
+from binorm.experiments.data.batches import (
+    EvaluationBatches,
+    TrainingBatches,
+    evaluation_batches,
+    training_batches,
+)
 from binorm.experiments.data.dataset import Dataset, ImageSet
+from binorm.experiments.recipe import Recipe
 
 CPU = torch.device("cpu")
 
@@ -80,3 +86,50 @@ def test_evaluation_goes_in_order_with_one_batch_shape():
     assert [count for _, _, count in batches] == [4, 4, 2]
     assert {tuple(x.shape) for x, _, _ in batches} == {(4, 3, 6, 4)}
     assert torch.cat([labels[:count] for _, labels, count in batches]).tolist() == list(range(10))
+
+
+def _photographs(size=(12, 16)):
+    """Pictures whose red is the column and whose green is the row, in steps of 10."""
+    height, width = size
+    image = torch.zeros(height, width, 3, dtype=torch.uint8)
+    image[..., 0], image[..., 1] = 10 * torch.arange(width), 10 * torch.arange(height)[:, None]
+    images = ImageSet(image.expand(8, -1, -1, -1).contiguous(), torch.arange(8))
+    return Dataset("ramps", "nowhere", tuple("abcdefgh"), images, {"test": images}, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+def test_resized_crops_in_memory_are_random_parts_mirrored_half_of_the_time():
+    batches = _training(_photographs(), crop_padding=0, resized_crop=True, image_size=6)
+    mirrored, widths = 0, []
+    for epoch in range(20):
+        batches.set_epoch(epoch)
+        for x, _ in batches:
+            assert x.shape == (4, 3, 6, 6)
+            assert x.is_contiguous(memory_format=torch.channels_last)
+            step = (x[:, 0, 2, 3] - x[:, 0, 2, 2]) * 255 / 10 * 6  # the width of the part, in pixels of the picture
+            mirrored += int((step < 0).sum())
+            widths += step.abs().tolist()
+            assert float(x.min()) >= 0
+            assert float(x[:, 0].max()) <= 150 / 255 + 1e-5
+            torch.testing.assert_close(x[:, 1, :, 0], x[:, 1, :, 5])
+    assert 50 < mirrored < 110
+    assert min(widths) > 0.9 * (0.08 * 12 * 16 * 0.75) ** 0.5
+    assert 12 < max(widths) <= 16.01
+
+
+def test_resized_crops_in_memory_depend_on_seed_and_epoch_alone():
+    first, again = (_training(_photographs(), crop_padding=0, resized_crop=True, image_size=6) for _ in range(2))
+    first.set_epoch(1)
+    list(again)
+    again.set_epoch(1)
+    assert all(torch.equal(a, b) for (a, _), (b, _) in zip(first, again, strict=True))
+
+
+def test_pictures_in_memory_of_another_size_are_brought_to_the_recipes():
+    dataset = _photographs()
+    recipe = Recipe("r", "", "ramps", "resnet20", 1, batch_size=4, image_size=8)
+    x, _ = next(iter(training_batches(dataset, recipe, 0, CPU)))
+    pictures, _, count = next(iter(evaluation_batches(dataset.evaluation["test"], dataset, recipe, CPU)))
+    assert x.shape == (4, 3, 8, 8)
+    assert (len(pictures), count) == (500, 8)
+    torch.testing.assert_close(pictures[:4], x)
+    torch.testing.assert_close(x[0, 0, 3, 2:6] * 255, torch.tensor([45.0, 65.0, 85.0, 105.0]), atol=1, rtol=0)

@@ -5,9 +5,9 @@ import tarfile
 
 import pytest
 import torch
-from cifar_trees import write_batches, write_pictures
+from cifar_trees import write_batches, write_fine_batches, write_pictures
 
-from binorm.experiments.data.cifar import CIFAR10_CLASSES, load_cifar10
+from binorm.experiments.data.cifar import CIFAR10_CLASSES, CIFAR100_CLASSES, examine, load_cifar10, load_cifar100
 from binorm.experiments.errors import UserError
 
 
@@ -45,7 +45,7 @@ def test_reads_picture_folder_and_zip(tmp_path, packed):
 def test_second_load_comes_from_the_cache_bit_for_bit(tmp_path, monkeypatch):
     write_pictures(tmp_path)
     first = load_cifar10(tmp_path)
-    monkeypatch.setattr("binorm.experiments.data.cifar._read", lambda tree: pytest.fail("decoded again"))
+    monkeypatch.setattr("binorm.experiments.data.cifar._read", lambda kind, tree: pytest.fail("decoded again"))
     second = load_cifar10(tmp_path)
     assert torch.equal(first.train.images, second.train.images)
     assert torch.equal(first.evaluation["test"].labels, second.evaluation["test"].labels)
@@ -98,11 +98,6 @@ def test_absent_place_is_named(tmp_path):
         load_cifar10(tmp_path / "nowhere")
 
 
-def test_no_place_at_all_says_where_the_data_is_published():
-    with pytest.raises(UserError, match="needs --data"):
-        load_cifar10(None)
-
-
 def test_truncated_zip_is_an_error(tmp_path):
     write_pictures(tmp_path / "cifar10")
     path = tmp_path / "c.zip"
@@ -142,3 +137,103 @@ def test_malicious_batch_is_refused_and_not_run(tmp_path):
     with pytest.raises(UserError, match="asks for posix.mkdir"):
         load_cifar10(tmp_path / "data")
     assert not trace.exists()
+
+
+def test_cifar100_has_the_published_fine_classes_in_their_order():
+    assert len(set(CIFAR100_CLASSES)) == 100
+    assert list(CIFAR100_CLASSES) == sorted(CIFAR100_CLASSES)
+    assert CIFAR100_CLASSES[1] == "aquarium_fish"
+
+
+def test_cifar100_reads_fine_labels_of_published_batches(tmp_path):
+    written = write_fine_batches(tmp_path / "cifar-100-python")
+    data = load_cifar100(tmp_path)
+    assert data.name == "cifar100"
+    assert data.classes == CIFAR100_CLASSES
+    rows, labels = written["train"]
+    assert data.train.labels.tolist() == labels
+    assert torch.equal(data.train.images[3], torch.from_numpy(rows[3].copy()).view(3, 32, 32).permute(1, 2, 0))
+    assert data.evaluation["test"].labels.tolist() == written["test"][1]
+
+
+def test_cifar100_reads_published_tar_file_without_meta(tmp_path):
+    write_fine_batches(tmp_path / "cifar-100-python")
+    (tmp_path / "cifar-100-python" / "meta").unlink()
+    archive = tmp_path / "cifar-100-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / "cifar-100-python", "cifar-100-python")
+    assert len(load_cifar100(archive).train) == 6
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_cifar100_reads_pictures_even_of_the_class_train(tmp_path, packed):
+    written = write_pictures(tmp_path / "cifar100", per_class=1, classes=CIFAR100_CLASSES)
+    path = tmp_path / "cifar100"
+    if packed:
+        path = tmp_path / shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "cifar100")
+    data = load_cifar100(path)
+    train = CIFAR100_CLASSES.index("train")
+    assert data.evaluation["test"].labels.tolist() == list(range(100))
+    assert torch.equal(data.train.images[train], torch.from_numpy(written["train/train/0000.png"].copy()))
+
+
+def test_both_sets_are_normalized_alike(tmp_path):
+    write_batches(tmp_path / "10")
+    write_fine_batches(tmp_path / "100")
+    ten, hundred = load_cifar10(tmp_path / "10"), load_cifar100(tmp_path / "100")
+    assert (ten.mean, ten.std) == (hundred.mean, hundred.std)
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+def test_each_set_names_its_sister(tmp_path, pictures):
+    if pictures:
+        write_pictures(tmp_path / "10", per_class=1)
+        write_pictures(tmp_path / "100", per_class=1, classes=CIFAR100_CLASSES)
+    else:
+        write_batches(tmp_path / "10")
+        write_fine_batches(tmp_path / "100")
+    with pytest.raises(UserError, match="holds CIFAR-100, not CIFAR-10: choose the data set cifar100"):
+        load_cifar10(tmp_path / "100")
+    with pytest.raises(UserError, match="holds CIFAR-10, not CIFAR-100: choose the data set cifar10"):
+        load_cifar100(tmp_path / "10")
+
+
+def test_both_sets_can_lie_in_one_folder(tmp_path):
+    write_batches(tmp_path / "cifar-10-batches-py")
+    write_fine_batches(tmp_path / "cifar-100-python")
+    assert len(load_cifar10(tmp_path).train) == 20
+    assert len(load_cifar100(tmp_path).train) == 6
+
+
+@pytest.mark.parametrize("change", [{b"fine_labels": [100] * 6}, {b"fine_labels": [0] * 5}, {b"data": [0]}])
+def test_cifar100_batch_with_other_content_is_an_error(tmp_path, change):
+    write_fine_batches(tmp_path)
+    batch = pickle.loads((tmp_path / "train").read_bytes(), encoding="bytes")
+    (tmp_path / "train").write_bytes(pickle.dumps(batch | change, protocol=2))
+    with pytest.raises(UserError, match=r"train in .* (labels outside 0\.\.99|not a whole CIFAR-100 batch)"):
+        load_cifar100(tmp_path)
+
+
+def test_coarse_labels_alone_are_not_enough(tmp_path):
+    write_fine_batches(tmp_path)
+    (tmp_path / "test").write_bytes(pickle.dumps({b"data": [], b"coarse_labels": []}, protocol=2))
+    with pytest.raises(UserError, match="not a whole CIFAR-100 batch .*fine_labels"):
+        load_cifar100(tmp_path)
+
+
+def test_examination_finds_every_broken_picture_and_ignores_the_cache(tmp_path):
+    write_pictures(tmp_path)
+    load_cifar10(tmp_path)
+    for name in ("train/dog/0001.png", "test/cat/0000.png"):
+        stat = (tmp_path / name).stat()
+        (tmp_path / name).write_bytes(bytes(stat.st_size))
+        os.utime(tmp_path / name, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    broken = [each.name for each in examine(tmp_path, "cifar10") if each.fault]
+    assert broken == ["train/dog/0001.png", "test/cat/0000.png"]
+
+
+def test_examination_counts_published_batches(tmp_path):
+    write_batches(tmp_path)
+    found = list(examine(tmp_path, "cifar10"))
+    assert [each.split for each in found] == ["train"] * 20 + ["test"] * 4
+    assert {each.size for each in found} == {(32, 32)}

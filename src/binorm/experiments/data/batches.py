@@ -1,43 +1,65 @@
-"""Batches from pictures in memory, augmented in whole batches; what an epoch holds depends on its number alone."""
+"""Batches from pictures in memory, augmented in whole batches; what an epoch holds depends on its number alone.
+
+`training_batches` and `evaluation_batches` choose between these and those of `streaming`.
+"""
 
 from collections.abc import Iterator
 
+import numpy
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from binorm.experiments.data.dataset import Dataset, ImageSet
+from binorm.experiments.data.dataset import Dataset, EncodedSet, ImageSet
+from binorm.experiments.data.normalization import Normalizer
+from binorm.experiments.data.seeds import epoch_seed
+from binorm.experiments.data.streaming import StreamedEvaluationBatches, StreamedTrainingBatches
+from binorm.experiments.data.transforms import resized_crop_box
+from binorm.experiments.recipe import Recipe
 
 EVALUATION_BATCH = 500
+CHUNK = 256  # pictures that are resized at once
 
 
-class _Batches:
-    def __init__(self, images: ImageSet, dataset: Dataset, batch_size: int, device: torch.device) -> None:
-        self.images, self.labels = images.images.to(device), images.labels.to(device)
-        self.batch_size = batch_size
-        self.device = device
-        # One multiplication and one addition turn 0..255 into a normalized picture.
-        std = torch.tensor(dataset.std, device=device)
-        self.scale, self.shift = 1 / (255 * std), -torch.tensor(dataset.mean, device=device) / std
-
-    def normalize(self, images: Tensor) -> Tensor:
-        """(N, H, W, 3) bytes -> (N, 3, H, W) float32 in channels-last layout."""
-        return torch.addcmul(self.shift, images.float(), self.scale).permute(0, 3, 1, 2)
-
-
-class TrainingBatches(_Batches):
+class TrainingBatches:
     """One shuffled, augmented pass over a training set at each iteration; a last, smaller batch is left out.
 
     Order and augmentation are drawn from ``seed`` and ``epoch`` alone, so that a resumed run sees what the
     uninterrupted one would have seen, whatever else drew random numbers.
+
+    Args:
+        dataset: with its training pictures in memory.
+        batch_size: pictures a batch.
+        crop_padding: black pixels around a picture before a window of its own size is cut at random.
+        flip: mirror pictures half of the time.
+        seed: of the run.
+        device: where the pictures are kept and the batches made.
+        resized_crop: cut a random part of each picture and bring it to one size, instead of padding.
+        image_size: height and width of the batches; 0 for that of the pictures.
     """
 
     def __init__(
-        self, dataset: Dataset, batch_size: int, crop_padding: int, flip: bool, seed: int, device: torch.device
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        crop_padding: int,
+        flip: bool,
+        seed: int,
+        device: torch.device,
+        resized_crop: bool = False,
+        image_size: int = 0,
     ) -> None:
-        super().__init__(dataset.train, dataset, batch_size, device)
-        self.size = tuple(self.images.shape[1:3])
-        self.images = torch.nn.functional.pad(self.images, (0, 0, *[crop_padding] * 4))
-        self.crop_padding, self.flip = crop_padding, flip
+        if not isinstance(dataset.train, ImageSet):
+            raise TypeError(f"the training pictures of {dataset.name} are not in memory: stream them")
+        images = dataset.train.images
+        self.labels = dataset.train.labels.to(device)
+        self.batch_size, self.device = batch_size, device
+        self.normalize = Normalizer(dataset, device)
+        self.size = (image_size, image_size) if image_size else (images.shape[1], images.shape[2])
+        if not resized_crop:
+            images = functional.pad(resized(images, self.size), (0, 0, *[crop_padding] * 4))
+        self.images = images.to(device)
+        self.crop_padding, self.flip, self.resized_crop = crop_padding, flip, resized_crop
         self.seed = seed
         self.epoch = 0
 
@@ -50,12 +72,17 @@ class TrainingBatches(_Batches):
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.epoch))
+        boxes = numpy.random.default_rng(epoch_seed(self.seed, self.epoch))
         order = torch.randperm(len(self.labels), generator=generator)
         for indices in torch.split(order, self.batch_size)[: len(self)]:
             crops = torch.randint(2 * self.crop_padding + 1, (2, self.batch_size), generator=generator)
-            flips = torch.rand(self.batch_size, generator=generator) < (0.5 if self.flip else 0.0)
+            flips = (torch.rand(self.batch_size, generator=generator) < (0.5 if self.flip else 0.0)).to(self.device)
             picked = indices.to(self.device)
-            yield self.normalize(self._crop(picked, crops.to(self.device), flips.to(self.device))), self.labels[picked]
+            if self.resized_crop:
+                pictures = self._resized_crop(picked, boxes, flips)
+            else:
+                pictures = self._crop(picked, crops.to(self.device), flips)
+            yield self.normalize(pictures), self.labels[picked]
 
     def _crop(self, indices: Tensor, corners: Tensor, flips: Tensor) -> Tensor:
         """Cut one window from each padded picture, at its corner (row, column), mirrored where ``flips``."""
@@ -65,13 +92,44 @@ class TrainingBatches(_Batches):
         columns = corners[1, :, None] + torch.where(flips[:, None], columns.flip(1), columns)
         return self.images[indices[:, None, None], rows[:, :, None], columns[:, None, :]]
 
+    def _resized_crop(self, indices: Tensor, random: numpy.random.Generator, flips: Tensor) -> Tensor:
+        """Bring a random part of each picture to one size by bilinear sampling, mirrored where ``flips``."""
+        height, width = self.images.shape[1:3]
+        drawn = torch.tensor([resized_crop_box(random, width, height) for _ in range(len(indices))])
+        left, upper, right, lower = drawn.float().to(self.device).unbind(1)
+        # An affine map from the output to the picture, where both reach from -1 to 1, edge to edge.
+        maps = torch.zeros(len(indices), 2, 3, device=self.device)
+        maps[:, 0, 0] = (right - left) / width * torch.where(flips, -1.0, 1.0)
+        maps[:, 1, 1] = (lower - upper) / height
+        maps[:, 0, 2] = (right + left) / width - 1
+        maps[:, 1, 2] = (lower + upper) / height - 1
+        pictures = self.images[indices].permute(0, 3, 1, 2).float()
+        grid = functional.affine_grid(maps, [len(indices), 3, *self.size], align_corners=False)
+        sampled = functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+        return sampled.permute(0, 2, 3, 1).contiguous()
 
-class EvaluationBatches(_Batches):
+
+class EvaluationBatches:
     """The pictures of an evaluation set in order, with the count of those that are real.
 
     The last batch is filled up with its own first picture, so that every batch has one shape and a compiled network is
     compiled once; what the network says of the filling is to be dropped.
+
+    Args:
+        images: the set.
+        dataset: that it belongs to.
+        batch_size: pictures a batch.
+        device: where the pictures are kept and the batches made.
+        image_size: height and width that pictures of another size are brought to; 0 for their own.
     """
+
+    def __init__(
+        self, images: ImageSet, dataset: Dataset, batch_size: int, device: torch.device, image_size: int = 0
+    ) -> None:
+        size = (image_size, image_size) if image_size else (images.images.shape[1], images.images.shape[2])
+        self.images, self.labels = resized(images.images, size).to(device), images.labels.to(device)
+        self.batch_size, self.device = batch_size, device
+        self.normalize = Normalizer(dataset, device)
 
     def __len__(self) -> int:
         return -(-len(self.labels) // self.batch_size)
@@ -84,6 +142,44 @@ class EvaluationBatches(_Batches):
             yield self.normalize(self.images[indices]), self.labels[indices], count
 
 
-def epoch_seed(seed: int, epoch: int) -> int:
-    """A seed for one epoch of one run; different for every pair of small numbers."""
-    return seed * 1_000_003 + epoch
+AnyTrainingBatches = TrainingBatches | StreamedTrainingBatches
+AnyEvaluationBatches = EvaluationBatches | StreamedEvaluationBatches
+
+
+def training_batches(dataset: Dataset, recipe: Recipe, seed: int, device: torch.device) -> AnyTrainingBatches:
+    """The batches that a recipe trains on, from memory or streamed, whichever the data set is.
+
+    On several processes ``recipe.batch_size`` is that of each.
+    """
+    if isinstance(dataset.train, ImageSet):
+        return TrainingBatches(
+            dataset,
+            recipe.batch_size,
+            recipe.crop_padding,
+            recipe.flip,
+            seed,
+            device,
+            recipe.resized_crop,
+            recipe.image_size,
+        )
+    return StreamedTrainingBatches(dataset, recipe, seed, device)
+
+
+def evaluation_batches(
+    images: ImageSet | EncodedSet, dataset: Dataset, recipe: Recipe, device: torch.device
+) -> AnyEvaluationBatches:
+    """The batches of an evaluation set, from memory or streamed, at the size that a recipe's network sees."""
+    if isinstance(images, ImageSet):
+        return EvaluationBatches(images, dataset, EVALUATION_BATCH, device, recipe.image_size)
+    return StreamedEvaluationBatches(images, dataset, recipe, device)
+
+
+def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, H, W, 3) bytes at another (height, width), whatever their shape; as they are where it is their own."""
+    if tuple(images.shape[1:3]) == size:
+        return images
+    pieces = [
+        functional.interpolate(chunk.permute(0, 3, 1, 2).float(), size, mode="bilinear", antialias=True)
+        for chunk in torch.split(images, CHUNK)
+    ]
+    return torch.cat([piece.round().clamp(0, 255).byte().permute(0, 2, 3, 1) for piece in pieces]).contiguous()

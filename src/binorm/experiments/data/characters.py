@@ -1,21 +1,24 @@
 """Characters in natural scenes: ICDAR 2003 and 2005 (Lucas et al. 2003, 2005) and Chars74K (de Campos et al. 2009).
 
-62 classes: digits, capitals, small letters. Pictures have any shape; all are brought to 32x32 pixels, which stretches
-narrow letters. The paper names neither its splits nor its sizes, so these are ours.
+62 classes: digits, capitals, small letters. Pictures have any shape; all are brought to one square size, 32x32 pixels
+unless asked otherwise, which stretches narrow letters. The paper names neither its splits nor its sizes, so these are
+ours.
 """
 
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from xml.etree import ElementTree
+from typing import Any
+from xml.parsers import expat
 
 from binorm.experiments.data.cache import Splits, cached
 from binorm.experiments.data.dataset import Dataset
 from binorm.experiments.data.file_tree import FileTree, open_tree
-from binorm.experiments.data.image_folder import is_picture, label_files, read_pictures
+from binorm.experiments.data.image_folder import Labelled, is_picture, label_files, read_pictures
+from binorm.experiments.data.verification import Examined, examine_files
 from binorm.experiments.errors import UserError
 
-SIZE = (32, 32)
+SIZE = 32
 FOLDERS = (
     *(f"digit_{each}" for each in string.digits),
     *(f"upper_{each}" for each in string.ascii_uppercase),
@@ -27,30 +30,32 @@ SUBSETS = {"": (0, 62), "-digits": (0, 10), "-upper": (10, 36), "-lower": (36, 6
 # on one side of a split by number, and a random split would show the test's signs in training.
 CHARS74K_TEST_SHARE = 0.25
 
-Labelled = dict[str, list[tuple[str, int]]]
 
-
-def load_icdar2003(path: Path | None) -> Dataset:
+def load_icdar2003(path: Path, image_size: int = 0) -> Dataset:
     """TrialTrain and TrialTest, as published (``char.xml`` beside its pictures) or as ``{train,test}/<kind>_<char>/``.
 
     The published training set has no z. Tags other than letters and digits are left out.
 
+    Args:
+        path: a folder, zip or tar file.
+        image_size: height and width to bring every picture to, in pixels; 0 for `SIZE`.
+
     Raises:
         UserError: if there is nothing, or something else, at ``path``.
     """
-    return _load("icdar2003", path, "", _find_icdar)
+    return _load("icdar2003", path, image_size, "", icdar_files)
 
 
-def load_icdar2005(path: Path | None, subset: str = "") -> Dataset:
+def load_icdar2005(path: Path, image_size: int = 0, subset: str = "") -> Dataset:
     """ICDAR 2005 in the layouts of 2003; ``subset`` is one of `SUBSETS`: the paper trains each kind by itself.
 
     Raises:
         UserError: if there is nothing, or something else, at ``path``.
     """
-    return _load(f"icdar2005{subset}", path, subset, _find_icdar)
+    return _load(f"icdar2005{subset}", path, image_size, subset, icdar_files)
 
 
-def load_chars74k(path: Path | None) -> Dataset:
+def load_chars74k(path: Path, image_size: int = 0) -> Dataset:
     """The good natural pictures of Chars74K, as published (``GoodImg/Bmp/Sample001``) or as ``good/<kind>_<char>/``.
 
     The last quarter of each class, by file number, is the test set (at least one picture).
@@ -58,14 +63,24 @@ def load_chars74k(path: Path | None) -> Dataset:
     Raises:
         UserError: if there is nothing, or something else, at ``path``.
     """
-    return _load("chars74k", path, "", _find_chars74k)
+    return _load("chars74k", path, image_size, "", chars74k_files)
 
 
-def _load(name: str, path: Path | None, subset: str, find: Callable[[FileTree], Labelled]) -> Dataset:
-    if path is None:
-        raise UserError(f"{name} needs --data: 'binorm data {name}' says what and where to get it")
+def examine(path: Path, files: Callable[[FileTree], Labelled], subset: str = "") -> Iterator[Examined]:
+    """Every picture that a loader here would take from ``path``, decoded at its own size."""
     with open_tree(path) as tree:
-        splits = cached(f"{name}-{tree.fingerprint}", lambda: _read(tree, find(tree), subset))
+        yield from examine_files(tree, _of_kind(tree, files(tree), subset))
+
+
+def _load(name: str, path: Path, image_size: int, subset: str, files: Callable[[FileTree], Labelled]) -> Dataset:
+    size = (image_size or SIZE, image_size or SIZE)
+
+    def read() -> Splits:
+        chosen = _of_kind(tree, files(tree), subset)
+        return {split: read_pictures(tree, chosen[split], size, split == "train", resize=True) for split in chosen}
+
+    with open_tree(path) as tree:
+        splits = cached(f"{name}-{size[0]}-{tree.fingerprint}", read)
     first, last = SUBSETS[subset]
     return Dataset(
         name=name,
@@ -79,7 +94,7 @@ def _load(name: str, path: Path | None, subset: str, find: Callable[[FileTree], 
     )
 
 
-def _read(tree: FileTree, files: Labelled, subset: str) -> Splits:
+def _of_kind(tree: FileTree, files: Labelled, subset: str) -> Labelled:
     first, last = SUBSETS[subset]
     chosen = {
         split: [(file, label - first) for file, label in labelled if first <= label < last]
@@ -88,17 +103,22 @@ def _read(tree: FileTree, files: Labelled, subset: str) -> Splits:
     for split, labelled in chosen.items():
         if not labelled:
             raise UserError(f"{tree.path} has no characters of the kind {subset.strip('-')} in {split}")
-    return {split: read_pictures(tree, chosen[split], SIZE, split == "train", resize=True) for split in chosen}
+    return chosen
 
 
-def _find_icdar(tree: FileTree) -> Labelled:
+def icdar_files(tree: FileTree) -> Labelled:
+    """The pictures of ICDAR 2003 or 2005 in a tree, in either layout.
+
+    Raises:
+        UserError: if a split is absent or its tags do not belong to its pictures.
+    """
     tag_files = [name for name in tree.names if PurePosixPath(name).name == "char.xml"]
     if not tag_files:
         return {split: label_files(tree, split, FOLDERS, optional=FOLDERS) for split in ("train", "test")}
     found: Labelled = {"train": [], "test": []}
     for split, labelled in found.items():
         for name in tag_files:
-            if split in name.lower():
+            if _split_of(name) == split:
                 labelled += _read_tags(tree, name)
         if not labelled:
             raise UserError(
@@ -108,37 +128,66 @@ def _find_icdar(tree: FileTree) -> Labelled:
     return found
 
 
+def _split_of(name: str) -> str:
+    """Which split the innermost folder that names one names; empty if none does."""
+    for folder in reversed(PurePosixPath(name).parent.parts):
+        named = [split for split in ("train", "test") if split in folder.lower()]
+        if len(named) == 1:
+            return named[0]
+    return ""
+
+
 def _read_tags(tree: FileTree, name: str) -> list[tuple[str, int]]:
     """``<image file="char/1/1.jpg" tag="S"/>``: pictures by their place beside the tag file."""
-    content = tree.read(name)
-    if b"<!ENTITY" in content:
-        raise UserError(f"{name} in {tree.path} defines entities, which no tag file needs: download it again")
-    try:
-        images = list(ElementTree.fromstring(content).iter("image"))  # noqa: S314 - entities are refused above
-    except ElementTree.ParseError as error:
-        raise UserError(f"{name} in {tree.path} is not XML ({error}): download it again") from error
     labels = {character: label for label, character in enumerate(CHARACTERS)}
-    tagged = [(image.get("file") or "", image.get("tag") or "") for image in images]
-    wanted = [(str(PurePosixPath(name).parent / file), labels[tag]) for file, tag in tagged if tag in labels]
-    present = set(tree.names)
-    absent = [file for file, _ in wanted if file not in present]
-    if absent or not wanted:
-        example = f", such as {absent[0]}" if absent else ""
+    folder = PurePosixPath(name).parent
+    tagged = _parse_tags(tree, name)
+    wanted = [(str(folder / file), labels[tag]) for file, tag in tagged if tag in labels]
+    if not wanted:
+        raise UserError(f'{name} in {tree.path} tags no letter or digit: expected <image file="..." tag="A"/>')
+    present = set(tree.names)  # so a place outside the tree is absent, whatever a tag file says
+    if absent := [file for file, _ in wanted if file not in present]:
         raise UserError(
-            f"{name} in {tree.path} names {len(images)} pictures, of which {len(absent)} are not there{example}: "
-            "unpack the whole archive"
+            f"{name} in {tree.path} names {len(tagged)} pictures, of which {len(absent)} are not there, such as "
+            f"{absent[0]}: unpack the whole archive"
         )
     return wanted
 
 
-def _find_chars74k(tree: FileTree) -> Labelled:
+def _parse_tags(tree: FileTree, name: str) -> list[tuple[str, str]]:
+    """(file, tag) of each image element."""
+    tagged: list[tuple[str, str]] = []
+
+    def start(element: str, attributes: dict[str, str]) -> None:
+        if element == "image":
+            tagged.append((attributes.get("file", ""), attributes.get("tag", "")))
+
+    def refuse(*_: Any) -> None:
+        raise UserError(f"{name} in {tree.path} defines entities, which no tag file needs: download it again")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.EntityDeclHandler = refuse
+    try:
+        parser.Parse(tree.read(name), True)
+    except expat.ExpatError as error:
+        raise UserError(f"{name} in {tree.path} is not XML ({error}): download it again") from error
+    return tagged
+
+
+def chars74k_files(tree: FileTree) -> Labelled:
+    """The pictures of Chars74K in a tree, in either layout, split into train and test.
+
+    Raises:
+        UserError: if classes are absent or unknown.
+    """
     samples = [f"Sample{number:03}" for number in range(1, len(CHARACTERS) + 1)]
-    published = [name for name in tree.names if "GoodImg" in PurePosixPath(name).parts and is_picture(name)]
+    published = [name for name in tree.names if {"GoodImg", "Bmp"} <= set(name.split("/")) and is_picture(name)]
     if published:
         folders = {PurePosixPath(name).parent.name for name in published}
         if unexpected := sorted(folders ^ set(samples)):
             raise UserError(
-                f"GoodImg in {tree.path} should have the folders Sample001 to Sample062; "
+                f"GoodImg/Bmp in {tree.path} should have the folders Sample001 to Sample062; "
                 f"missing or unknown: {', '.join(unexpected[:12])}"
             )
         labelled = [(name, samples.index(PurePosixPath(name).parent.name)) for name in published]

@@ -1,6 +1,6 @@
 """What a data set is to an experiment: one training set and named evaluation sets, in memory or beyond it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -35,10 +35,17 @@ class EncodedSet(Protocol):
     """Labelled pictures that stay encoded (JPEG, PNG) until a batch needs them: data sets too large for memory."""
 
     def __len__(self) -> int:
-        """How many pictures there are."""
+        """How many pictures there are, over all processes."""
 
-    def pictures(self, seed: int | None) -> Iterator[EncodedPicture]:
-        """Every picture once, in an order drawn from ``seed``, or in the set's own order for None."""
+    def pictures(self, seed: int | None, rank: int = 0, world_size: int = 1) -> Iterator[EncodedPicture]:
+        """The pictures of one process, in an order drawn from ``seed``, or in the set's own order for None.
+
+        With one seed, the processes 0 to ``world_size - 1`` get every picture once between them, none of them fewer
+        than ``len(self) // world_size``.
+        """
+
+    def examples(self, classes: int, count: int) -> dict[int, list[EncodedPicture]]:
+        """Up to ``count`` pictures of each of the first ``classes`` classes, from a bounded part of the set."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Dataset:
     source: str
     classes: tuple[str, ...]
     train: ImageSet | EncodedSet
-    evaluation: dict[str, ImageSet] | dict[str, EncodedSet]
+    evaluation: Mapping[str, ImageSet | EncodedSet]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     skipped: tuple[str, ...] = ()

@@ -1,8 +1,8 @@
 """Decoding many labelled pictures into memory, such as those of ``<split>/<class>/<file>`` in a folder or archive."""
 
 import io
-import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -15,6 +15,11 @@ from binorm.experiments.data.file_tree import FileTree
 from binorm.experiments.errors import UserError
 
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp"}
+MAX_MEMORY_BYTES = 8 * 2**30  # of one split's decoded pictures
+MAX_PIXELS = 2**26  # of one encoded picture; known from its header, before anything is decoded
+
+Labelled = dict[str, list[tuple[str, int]]]
+"""Names of files with their labels, by split."""
 
 
 class BrokenPictureError(Exception):
@@ -30,8 +35,24 @@ class DecodedSplit:
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name ends as a picture's does."""
-    return PurePosixPath(name).suffix.lower() in EXTENSIONS
+    """Whether a file's name ends as a picture's does; not so for the hidden copies that macOS adds to archives."""
+    file = PurePosixPath(name)
+    return file.suffix.lower() in EXTENSIONS and not file.name.startswith(".") and "__MACOSX" not in file.parts
+
+
+def check_memory(count: int, size: tuple[int, int]) -> None:
+    """Refuse what would not fit.
+
+    Raises:
+        UserError: if ``count`` pictures of ``size`` (width, height) pixels take more than `MAX_MEMORY_BYTES`.
+    """
+    needed = 3 * count * size[0] * size[1]
+    if needed > MAX_MEMORY_BYTES:
+        largest = int((MAX_MEMORY_BYTES / (3 * count)) ** 0.5)
+        raise UserError(
+            f"{count:,} pictures of {size[0]}x{size[1]} pixels take {needed / 2**30:.1f} GiB in memory, more than the "
+            f"{MAX_MEMORY_BYTES / 2**30:.1f} GiB allowed: choose an --image_size of at most {largest}"
+        )
 
 
 def find_pictures(tree: FileTree, split: str) -> dict[str, list[str]]:
@@ -84,12 +105,16 @@ def read_pictures(
         resize: bring pictures of any other size to ``size``, whatever their shape; without it they are an error.
 
     Raises:
-        UserError: for a picture of another size, a broken picture (unless skipped), and where nothing could be decoded.
+        UserError: for a picture of another size, a broken picture (unless skipped), where nothing could be decoded, and
+            for more than fits into memory.
     """
-    images, labels, skipped = [], [], []
+    check_memory(len(files), size)
+    images = numpy.empty((len(files), size[1], size[0], 3), dtype=numpy.uint8)
+    labels: list[int] = []
+    skipped = []
     for file, label in files:
         try:
-            images.append(decode(tree.read(file), size, resize))
+            images[len(labels)] = decode(tree.read(file), size, resize)
             labels.append(label)
         except BrokenPictureError as error:
             if not skip_broken:
@@ -99,10 +124,11 @@ def read_pictures(
             skipped.append(file)
         except WrongSizeError as error:
             raise UserError(f"{file} in {tree.path} is {error} pixels, expected {size[0]}x{size[1]}") from error
-    if not images:
-        raise UserError(f"none of the {len(skipped)} pictures in {tree.path} can be decoded, such as {skipped[:1]}")
-    stacked = torch.from_numpy(numpy.stack(images))
-    return DecodedSplit(ImageSet(stacked, torch.tensor(labels)), tuple(skipped))
+    if not labels:
+        if not skipped:
+            raise UserError(f"there are no pictures to read in {tree.path}: check --data")
+        raise UserError(f"none of the {len(skipped)} pictures in {tree.path} can be decoded, such as {skipped[0]}")
+    return DecodedSplit(ImageSet(torch.from_numpy(images[: len(labels)]), torch.tensor(labels)), tuple(skipped))
 
 
 class WrongSizeError(Exception):
@@ -116,18 +142,33 @@ def decode(data: bytes, size: tuple[int, int], resize: bool = False) -> numpy.nd
         BrokenPictureError: if it cannot be decoded.
         WrongSizeError: if it has another size and ``resize`` is False.
     """
+    with opened(data) as picture:
+        if picture.size == size:
+            return numpy.asarray(picture.convert("RGB"))
+        if not resize:  # known from the header: nothing large is ever decoded
+            raise WrongSizeError(f"{picture.size[0]}x{picture.size[1]}")
+        return numpy.asarray(picture.convert("RGB").resize(size, Image.Resampling.BILINEAR))
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator[Image.Image]:
+    """An encoded picture, not yet decoded.
+
+    Raises:
+        BrokenPictureError: if it cannot be opened, or what happens to it inside the context cannot be done.
+    """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as picture:
-                if picture.size == size:
-                    return numpy.asarray(picture.convert("RGB"))
-                if not resize:  # known from the header: nothing large is ever decoded
-                    raise WrongSizeError(f"{picture.size[0]}x{picture.size[1]}")
-                return numpy.asarray(picture.convert("RGB").resize(size, Image.Resampling.BILINEAR))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombWarning) as error:
-        reason = "not a picture" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise BrokenPictureError(reason) from error
+        with Image.open(io.BytesIO(data)) as picture:
+            # Pillow itself refuses only twice as much, and its warning cannot be made an error in one thread alone.
+            if picture.width * picture.height > MAX_PIXELS:
+                raise ValueError(f"{picture.width}x{picture.height} pixels are more than a photograph has")
+            yield picture
+    except WrongSizeError:
+        raise
+    except UnidentifiedImageError as error:
+        raise BrokenPictureError("not a picture") from error
+    except Exception as error:  # Pillow's decoders raise nearly anything for damaged data
+        raise BrokenPictureError(str(error) or type(error).__name__) from error
 
 
 def _few(names: Sequence[str]) -> str:

@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import numpy
 import torch
 from PIL import Image
 
 from binorm.experiments.atomic import replacing
-from binorm.experiments.data.dataset import Dataset, ImageSet
+from binorm.experiments.data.dataset import Dataset, EncodedSet, ImageSet
+from binorm.experiments.data.image_folder import BrokenPictureError
+from binorm.experiments.data.transforms import CentreCrop, ignore_metadata_warnings
 
 ROWS, COLUMNS = 3, 10
+ENCODED_SIZE = 64  # of pictures that come in any size
 
 
 def write_samples(folder: Path, dataset: Dataset) -> None:
@@ -16,17 +20,36 @@ def write_samples(folder: Path, dataset: Dataset) -> None:
     for name, images in {"train": dataset.train, **dataset.evaluation}.items():
         path = folder / f"{name}.png"
         if not path.exists():
-            grid = Image.fromarray(_grid(images, len(dataset.classes)).numpy())
+            columns = min(len(dataset.classes), COLUMNS)
+            pixels = _kept(images, columns) if isinstance(images, ImageSet) else _decoded(images, columns)
+            grid = Image.fromarray(_grid(pixels).numpy())
             with replacing(path) as file:
                 grid.resize((2 * grid.width, 2 * grid.height), Image.Resampling.NEAREST).save(file, "PNG")
 
 
-def _grid(images: ImageSet, classes: int) -> torch.Tensor:
-    """(rows * H, columns * W, 3): the first pictures of each of the first classes, black where there are fewer."""
-    _, height, width, _ = images.images.shape
-    columns = min(classes, COLUMNS)
-    grid = torch.zeros(ROWS, columns, height, width, 3, dtype=torch.uint8)
-    for column in range(columns):
-        picked = images.images[(images.labels == column).nonzero()[:ROWS, 0]]
+def _kept(images: ImageSet, columns: int) -> list[torch.Tensor]:
+    """The first pictures of each of the first classes, (up to ROWS, H, W, 3)."""
+    return [images.images[(images.labels == column).nonzero()[:ROWS, 0]] for column in range(columns)]
+
+
+def _decoded(images: EncodedSet, columns: int) -> list[torch.Tensor]:
+    """Like `_kept`, the middles of the pictures at `ENCODED_SIZE`; black where one cannot be decoded."""
+    ignore_metadata_warnings()
+    crop = CentreCrop(ENCODED_SIZE, ENCODED_SIZE)
+    decoded = [torch.zeros(ROWS, ENCODED_SIZE, ENCODED_SIZE, 3, dtype=torch.uint8) for _ in range(columns)]
+    for column, pictures in images.examples(columns, ROWS).items():
+        for row, picture in enumerate(pictures):
+            try:
+                decoded[column][row] = torch.from_numpy(numpy.array(crop(picture.read())))
+            except BrokenPictureError:
+                continue
+    return decoded
+
+
+def _grid(pictures: list[torch.Tensor]) -> torch.Tensor:
+    """(rows * H, columns * W, 3): a column for each class, black where there are fewer pictures than rows."""
+    _, height, width, _ = pictures[0].shape
+    grid = torch.zeros(ROWS, len(pictures), height, width, 3, dtype=torch.uint8)
+    for column, picked in enumerate(pictures):
         grid[: len(picked), column] = picked
-    return grid.permute(0, 2, 1, 3, 4).reshape(ROWS * height, columns * width, 3)
+    return grid.permute(0, 2, 1, 3, 4).reshape(ROWS * height, len(pictures) * width, 3)

@@ -1,26 +1,65 @@
 """The networks by name."""
 
+from collections.abc import Callable
 from functools import partial
+from inspect import signature
 
 from torch import nn
 
 from binorm.experiments.errors import UserError, known
-from binorm.experiments.models.cifar_resnet import DEPTHS, CifarResNet
+from binorm.experiments.models.cifar_resnet import BOTTLENECK_DEPTHS, DEPTHS, CifarResNet
+from binorm.experiments.models.densenet import DenseNetBC
 from binorm.experiments.models.ibn import insert_ibn_a
+from binorm.experiments.models.imagenet_resnet import IMAGENET_DEPTHS, ImageNetResNet
 from binorm.experiments.models.norms import NORMS
+from binorm.experiments.models.plain import CifarAlexNet, CifarVGG19
+from binorm.experiments.models.preresnet import PreResNet, WideResNet
+from binorm.experiments.models.resnext import CifarResNeXt
+from binorm.experiments.models.zoo import check_zoo_name, create_from_zoo
 
-MODELS = {f"resnet{depth}": partial(CifarResNet, depth) for depth in DEPTHS}
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    **{f"resnet{depth}": partial(CifarResNet, depth) for depth in DEPTHS},
+    **{f"resnet{depth}": partial(CifarResNet, depth, bottleneck=True) for depth in BOTTLENECK_DEPTHS},
+    "preresnet110": partial(PreResNet, 110),
+    "preresnet164": partial(PreResNet, 164, bottleneck=True),
+    "wrn28_10": partial(WideResNet, 28, 10),
+    "resnext29_8x64d": partial(CifarResNeXt, 29, 8, 64),
+    "densenet_bc100_12": partial(DenseNetBC, 100, 12),
+    "alexnet": CifarAlexNet,
+    "vgg19": CifarVGG19,
+    **{f"imagenet_resnet{depth}": partial(ImageNetResNet, depth) for depth in IMAGENET_DEPTHS},
+}
 
 
-def create(name: str, num_classes: int, norm: str = "bin") -> nn.Module:
-    """Build a network by name, with one of `NORMS` throughout.
+def create(name: str, num_classes: int, norm: str = "bin", dropout: float = 0.0) -> nn.Module:
+    """Build a network with one of `NORMS` throughout.
+
+    Args:
+        name: one of `MODELS`, or ``torchvision:NAME`` or ``timm:NAME`` for any network of these with batch norms.
+        num_classes: the number of its outputs.
+        norm: one of `NORMS`.
+        dropout: the share of activations dropped, for networks that do so.
 
     Raises:
-        UserError: for an unknown network or norm; it names the nearest known one.
+        UserError: for an unknown network or norm, naming the nearest known one, and for dropout in a network without.
     """
     if num_classes < 1:
         raise UserError(f"num_classes should be at least 1 (got {num_classes})")
-    network = known("network", name, MODELS)(num_classes, known("norm", norm, NORMS))
+    norm_layer = known("norm", norm, NORMS)
+    build = known("network", name, MODELS) if ":" not in name else None
+    if dropout and (build is None or "dropout" not in signature(build).parameters):
+        raise UserError(f"{name} takes no dropout (got {dropout}): leave it out, or choose wrn28_10")
+    if build is None:
+        return create_from_zoo(name, num_classes, norm)
+    network = build(num_classes, norm_layer, **({"dropout": dropout} if dropout else {}))
     if norm == "ibn-a":
         insert_ibn_a(network, name)
     return network
+
+
+def check_name(name: str) -> None:
+    """Raise the `UserError` of `create` for an unknown network, without building anything."""
+    if ":" in name:
+        check_zoo_name(name)
+    else:
+        known("network", name, MODELS)

@@ -11,7 +11,8 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from binorm import param_groups
-from binorm.experiments.data.batches import TrainingBatches, epoch_seed
+from binorm.experiments.data.batches import AnyTrainingBatches
+from binorm.experiments.data.seeds import epoch_seed
 from binorm.experiments.errors import UserError
 from binorm.experiments.recipe import Recipe
 
@@ -33,7 +34,7 @@ class Classification(LightningModule):
         recipe: Recipe,
         num_classes: int,
         evaluation: tuple[str, ...],
-        training_batches: TrainingBatches,
+        training_batches: AnyTrainingBatches,
         seed: int,
     ) -> None:
         super().__init__()

@@ -1,0 +1,10 @@
+"""What each command of ``binorm`` accepts and prints, one file a command; what it does lives in the module it calls."""
+
+from binorm.experiments.commands.bench import COMMAND as BENCH
+from binorm.experiments.commands.compare import COMMAND as COMPARE
+from binorm.experiments.commands.data import COMMAND as DATA
+from binorm.experiments.commands.evaluate import COMMAND as EVALUATE
+from binorm.experiments.commands.gates import COMMAND as GATES
+from binorm.experiments.commands.train import COMMAND as TRAIN
+
+COMMANDS = {each.name: each for each in (COMPARE, TRAIN, EVALUATE, GATES, BENCH, DATA)}

@@ -1,0 +1,84 @@
+"""``binorm compare``."""
+
+import re
+from fnmatch import fnmatch
+from pathlib import Path
+
+from jsonargparse import SUPPRESS, ArgumentParser, Namespace
+
+from binorm.experiments.commands.command import Command, add_training, data_path, overrides
+from binorm.experiments.console import CONSOLE, ERRORS, plain
+from binorm.experiments.errors import UserError
+from binorm.experiments.recipe import load_recipe, recipe_names
+
+
+def _run(options: Namespace, command: str) -> int:
+    from binorm.experiments.budget import parse_budget
+    from binorm.experiments.compare import train_all
+
+    recipes = [load_recipe(name, overrides(options)) for name in _expand(options.recipes)]
+    if len({recipe.name for recipe in recipes}) < len(recipes):
+        raise UserError(f"a recipe is named twice: {' '.join(options.recipes)}")
+    budget = parse_budget(options.budget) if "budget" in options else None
+    if budget is not None and "epochs" in options:
+        raise UserError("--budget chooses the epochs: give it or --epochs, not both")
+    out = Path(options.out)
+    norms, seeds = options.norms.split(","), list(range(options.seeds))
+    diverged = train_all(recipes, norms, seeds, data_path(options), out, command, CONSOLE, budget)
+    _report([out / recipe.name for recipe in recipes], out)
+    for error in diverged:
+        ERRORS.print("[bold red]diverged:[/]", plain(str(error)))
+    return 2 if diverged else 0
+
+
+def _expand(patterns: list[str]) -> list[str]:
+    """Recipes by name, file or pattern such as ``icdar2003-*``, numbers within a pattern by their size."""
+    names = []
+    for pattern in patterns:
+        if any(character in pattern for character in "*?[") and not pattern.endswith((".yaml", ".yml")):
+            matching = [name for name in recipe_names() if fnmatch(name, pattern)]
+            if not matching:
+                raise UserError(f"no recipe is called like {pattern!r}. Known: {', '.join(recipe_names())}")
+            names += sorted(matching, key=_natural)
+        else:
+            names.append(pattern)
+    return names
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A sort key that puts resnet8 before resnet14."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _report(folders: list[Path], out: Path) -> None:
+    """Each recipe's report, and the table of all of them where there are several."""
+    from binorm.experiments.paper_table import console_paper_table, write_table
+    from binorm.experiments.report import console_table, write_report
+
+    for folder in folders:
+        CONSOLE.print(console_table(write_report(folder)), soft_wrap=False)
+        CONSOLE.print(f"report: {folder / 'report.html'}")
+    if len(folders) > 1:
+        table = write_table(folders, out)
+        CONSOLE.print(console_paper_table(table), soft_wrap=False)
+        CONSOLE.print(f"table: {out / 'table.html'}")
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    names = ", ".join(sorted(recipe_names(), key=_natural))
+    parser.add_argument("recipes", nargs="+", type=str, help=f"names, patterns ('icdar2003-*') or YAML files: {names}")
+    parser.add_argument("--norms", type=str, default="bn,in,bn+in,bin", help="with commas; also gn, ibn-a, sn")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 on")
+    parser.add_argument(
+        "--budget", type=str, default=SUPPRESS, metavar="TIME", help="shorten the schedules to fit: 30m, 4h, 2d"
+    )
+    add_training(parser)
+
+
+COMMAND = Command(
+    "compare",
+    "train every norm with every seed and write the report",
+    "binorm compare cifar10-resnet20 --data cifar10.zip --budget 2h",
+    _add_arguments,
+    _run,
+)

@@ -1,0 +1,32 @@
+"""``binorm train``."""
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from binorm.experiments.commands.command import Command, add_training, data_path, overrides
+from binorm.experiments.console import CONSOLE
+from binorm.experiments.recipe import load_recipe
+
+
+def _run(options: Namespace, command: str) -> int:
+    from binorm.experiments.compare import train_all
+    from binorm.experiments.run import run_folder
+
+    recipe = load_recipe(options.recipe, overrides(options))
+    out = Path(options.out)
+    diverged = train_all([recipe], [options.norm], [options.seed], data_path(options), out, command, CONSOLE)
+    for error in diverged:
+        raise error
+    CONSOLE.print(f"run: {run_folder(out, recipe, options.norm, options.seed)}")
+    return 0
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("recipe", type=str, help="a recipe's name or YAML file")
+    parser.add_argument("--norm", type=str, default="bin", help="bn, in, bn+in, bin, gn, ibn-a or sn")
+    parser.add_argument("--seed", type=int, default=0, help="of the weights and the order of the pictures")
+    add_training(parser)
+
+
+COMMAND = Command("train", "train one network", "binorm train digits --norm bin --seed 0", _add_arguments, _run)

@@ -1,0 +1,247 @@
+"""What is known about every data set by name: what it is, where it is published, what a whole copy holds."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from binorm.experiments.data import characters, cifar, digits, tiny_imagenet, torchvision_sets
+from binorm.experiments.data.dataset import Dataset
+from binorm.experiments.data.torchvision_table import TORCHVISION_SETS, TorchvisionSet
+from binorm.experiments.data.verification import Examined
+from binorm.experiments.errors import UserError, known
+
+DATA_VARIABLE = "BINORM_DATA"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One data set.
+
+    Attributes:
+        title: what it shows.
+        pictures: how many a whole copy has, by split; empty where that is not known.
+        classes: how many there are.
+        load: reads it from a place, at a height and width in pixels (0 for its own).
+        needs: what ``--data`` may be; empty for what is embedded.
+        url: where it is published.
+        licence: as its authors state it; empty where it is not known here.
+        usual_names: files and folders that it usually is, as published and as people pack it.
+        size: height and width of its pictures in pixels; for data sets that are resized, what they are resized to.
+        resizes: it can be had at other sizes.
+        uniform: every picture of a whole copy has ``size`` already.
+        inside: ``usual_names`` lie in the folder that ``--data`` names, rather than being it.
+        examine: every picture at a place, decoded anew; without it, those that ``load`` returns.
+        download: brings it to a folder.
+    """
+
+    title: str
+    pictures: Mapping[str, int]
+    classes: int
+    load: Callable[[Path | None, int], Dataset] = field(repr=False)
+    needs: str = ""
+    url: str = ""
+    licence: str = ""
+    usual_names: tuple[str, ...] = ()
+    size: int = 32
+    resizes: bool = True
+    uniform: bool = False
+    inside: bool = False
+    examine: Callable[[Path], Iterator[Examined]] | None = field(default=None, repr=False)
+    download: Callable[[Path], None] | None = field(default=None, repr=False)
+
+
+def load(name: str, path: Path | None, image_size: int = 0) -> Dataset:
+    """Load a data set by name.
+
+    Args:
+        name: one of `DATASETS`.
+        path: where it is; None for what is embedded, or to look for its usual names in the folder ``$BINORM_DATA``.
+        image_size: height and width of the pictures in pixels; 0 for the data set's own.
+
+    Raises:
+        UserError: for an unknown name, for data that is absent, incomplete or something else, and for a size that the
+            data set cannot be had at.
+    """
+    entry = known("data set", name, DATASETS)
+    if image_size not in (0, entry.size) and not entry.resizes:
+        raise UserError(
+            f"the pictures of {name} are {entry.size}x{entry.size} pixels and are not resized "
+            f"(--image_size {image_size} was asked for): leave --image_size out"
+        )
+    return entry.load(path if path is not None or not entry.needs else locate(name), image_size)
+
+
+def locate(name: str) -> Path:
+    """Where a data set is below ``$BINORM_DATA``.
+
+    Raises:
+        UserError: if it is not there, or the variable is not set.
+    """
+    entry = known("data set", name, DATASETS)
+    root = data_root()
+    place = None if root is None else find(name, root)
+    if place is None:
+        searched = f"{root} (${DATA_VARIABLE})" if root else f"a folder that ${DATA_VARIABLE} names"
+        raise UserError(
+            f"{name} needs --data: {entry.needs} (published at {entry.url}). Without --data it is looked for in "
+            f"{searched} as {', '.join(entry.usual_names)}. 'binorm data {name}' says more"
+        )
+    return place
+
+
+def find(name: str, root: Path) -> Path | None:
+    """What ``--data`` would be for a data set that lies in ``root`` under one of its usual names; None if none does."""
+    entry = DATASETS[name]
+    if entry.inside:
+        places = (root / name, root / f"{name}.zip", root)
+        return next((place for place in places if torchvision_sets.is_present(name, place)), None)
+    return next((root / each for each in entry.usual_names if (root / each).exists()), None)
+
+
+def data_root() -> Path | None:
+    """The folder of all data sets that the environment names, if it does."""
+    folder = os.environ.get(DATA_VARIABLE)
+    return Path(folder).expanduser() if folder else None
+
+
+def _at(load: Callable[[Path], Dataset]) -> Callable[[Path | None, int], Dataset]:
+    """A loader of pictures of one size, which `load` here has checked."""
+    return lambda path, image_size: load(_required(path))
+
+
+def _sized(load: Callable[[Path, int], Dataset]) -> Callable[[Path | None, int], Dataset]:
+    return lambda path, image_size: load(_required(path), image_size)
+
+
+def _required(path: Path | None) -> Path:
+    if path is None:
+        raise UserError("this data set is not embedded: name its place with --data")
+    return path
+
+
+def _imagenet(path: Path | None, image_size: int) -> Dataset:
+    from binorm.experiments.data import imagenet
+
+    return imagenet.load(_required(path), image_size)
+
+
+def _cifar(number: int, load: Callable[[Path], Dataset]) -> Entry:
+    return Entry(
+        title=f"{'objects' if number == 10 else 'objects, fine classes'}, 32x32",
+        pictures={"train": 50_000, "test": 10_000},
+        classes=number,
+        load=_at(load),
+        needs="the folder, zip or tar file with the published Python batches or with {train,test}/<class>/ pictures",
+        url="https://www.cs.toronto.edu/~kriz/cifar.html",
+        usual_names=(
+            f"cifar-{number}-batches-py" if number == 10 else f"cifar-{number}-python",
+            f"cifar-{number}-python.tar.gz",
+            f"cifar{number}",
+            f"cifar{number}.zip",
+        ),
+        resizes=False,
+        uniform=True,
+        examine=partial(cifar.examine, name=f"cifar{number}"),
+    )
+
+
+def _icdar2005(kind: str) -> Entry:
+    first, last = characters.SUBSETS[kind]
+    return Entry(
+        title=f"single characters in scenes{f', {kind[1:]} alone' if kind else ''}",
+        pictures={},
+        classes=last - first,
+        load=_sized(partial(characters.load_icdar2005, subset=kind)),
+        needs=_ICDAR_NEEDS,
+        url="http://www.iapr-tc11.org/mediawiki/index.php/ICDAR_2005_Robust_Reading_Competitions",
+        usual_names=("icdar2005", "icdar2005.zip"),
+        size=characters.SIZE,
+        examine=partial(characters.examine, files=characters.icdar_files, subset=kind),
+    )
+
+
+def _torchvision(name: str, spec: TorchvisionSet) -> Entry:
+    return Entry(
+        title=spec.title,
+        pictures=spec.pictures,
+        classes=spec.classes,
+        load=_sized(partial(torchvision_sets.load, name=name)),
+        needs=f"torchvision's root of {spec.constructor}: the folder with {', '.join(spec.files)}, or a zip of it",
+        url=spec.url,
+        licence=spec.licence,
+        usual_names=spec.files,
+        size=spec.size,
+        inside=True,
+        examine=partial(torchvision_sets.examine, name=name),
+        download=partial(torchvision_sets.download, name) if spec.downloads else None,
+    )
+
+
+_ICDAR_NEEDS = (
+    "the folder, zip or tar file with TrialTrain/char.xml and TrialTest/char.xml beside their pictures, or with "
+    "{train,test}/{digit,upper,lower}_<character>/ pictures"
+)
+
+DATASETS: dict[str, Entry] = {
+    "digits": Entry(
+        title="scikit-learn's handwritten digits, drawn under random styles",
+        pictures={"train": 2_594, "test": 500, "unseen styles": 500},
+        classes=10,
+        load=lambda path, image_size: digits.load(path),
+        url="https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
+        licence="CC BY 4.0",
+        resizes=False,
+        uniform=True,
+    ),
+    "cifar10": _cifar(10, cifar.load_cifar10),
+    "cifar100": _cifar(100, cifar.load_cifar100),
+    "imagenet": Entry(
+        title="ImageNet's 1,000 classes (ILSVRC 2012), decoded as needed",
+        pictures={"train": 1_281_167, "val": 50_000},
+        classes=1_000,
+        load=_imagenet,
+        needs="the folder or zip with {train,val}/<wnid>/ pictures, or the folder of shards",
+        url="https://www.image-net.org/",
+        licence="for non-commercial research, after registration",
+        usual_names=("imagenet", "imagenet-shards", "imagenet.zip", "ILSVRC2012", "ILSVRC"),
+        size=224,
+    ),
+    "tiny-imagenet": Entry(
+        title="200 of ImageNet's classes, 64x64",
+        pictures={"train": 100_000, "val": 10_000},
+        classes=tiny_imagenet.CLASSES,
+        load=_sized(tiny_imagenet.load),
+        needs="the folder or zip tiny-imagenet-200, as published",
+        url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+        usual_names=("tiny-imagenet-200", "tiny-imagenet-200.zip", "tiny-imagenet"),
+        size=tiny_imagenet.SIZE,
+        uniform=True,
+        examine=tiny_imagenet.examine,
+    ),
+    "icdar2003": Entry(
+        title="single characters in scenes: digits, capitals, small letters",
+        pictures={"train": 6_113, "test": 5_379},
+        classes=62,
+        load=_sized(characters.load_icdar2003),
+        needs=_ICDAR_NEEDS,
+        url="http://www.iapr-tc11.org/mediawiki/index.php/ICDAR_2003_Robust_Reading_Competitions",
+        usual_names=("icdar2003", "icdar2003.zip"),
+        size=characters.SIZE,
+        examine=partial(characters.examine, files=characters.icdar_files),
+    ),
+    **{f"icdar2005{kind}": _icdar2005(kind) for kind in characters.SUBSETS},
+    "chars74k": Entry(
+        title="single characters in photographs: digits, capitals, small letters; split by us",
+        pictures={"train": 5_772, "test": 1_933},
+        classes=62,
+        load=_sized(characters.load_chars74k),
+        needs="the folder, zip or tar file with English/Img/GoodImg/, or with good/{digit,upper,lower}_<character>/",
+        url="https://info-ee.surrey.ac.uk/CVSSP/demos/chars74k/",
+        usual_names=("chars74k", "chars74k.zip", "EnglishImg.tgz", "English"),
+        size=characters.SIZE,
+        examine=partial(characters.examine, files=characters.chars74k_files),
+    ),
+    **{name: _torchvision(name, spec) for name, spec in TORCHVISION_SETS.items()},
+}

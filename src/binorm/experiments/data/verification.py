@@ -1,0 +1,177 @@
+"""Checking that a copy of a data set is whole: every picture is decoded, counted and compared with the others."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from binorm.experiments.data.dataset import Dataset, EncodedSet, ImageSet
+from binorm.experiments.data.file_tree import FileTree
+from binorm.experiments.data.image_folder import BrokenPictureError, Labelled, opened
+from binorm.experiments.errors import UserError
+
+NARROW = 4  # pixels; a picture with a shorter side shows next to nothing
+EXAMPLES = 5
+PROGRESS_EVERY = 500
+
+
+class Examined(NamedTuple):
+    """One picture.
+
+    Attributes:
+        split: such as train.
+        name: its file, or its place in an array.
+        label: its class.
+        digest: equal for equal bytes.
+        size: width and height in pixels; (0, 0) where it is broken.
+        fault: why it cannot be decoded; empty where it can.
+    """
+
+    split: str
+    name: str
+    label: int
+    digest: bytes
+    size: tuple[int, int]
+    fault: str = ""
+
+
+def examine_files(tree: FileTree, files: Labelled) -> Iterator[Examined]:
+    """Decode every listed file."""
+    for split, labelled in files.items():
+        for name, label in labelled:
+            try:
+                data = tree.read(name)
+            except UserError as error:
+                yield Examined(split, name, label, b"", (0, 0), str(error))
+            else:
+                yield examine_bytes(split, name, label, data)
+
+
+def examine_bytes(split: str, name: str, label: int, data: bytes) -> Examined:
+    """Decode one encoded picture to its last pixel."""
+    try:
+        with opened(data) as picture:
+            picture.load()
+            return Examined(split, name, label, digest(data), picture.size)
+    except BrokenPictureError as error:
+        return Examined(split, name, label, digest(data), (0, 0), str(error))
+
+
+def examine_dataset(dataset: Dataset) -> Iterator[Examined]:
+    """Every picture of a loaded data set, from memory or from its files."""
+    for split, pictures in {"train": dataset.train, **dataset.evaluation}.items():
+        if isinstance(pictures, ImageSet):
+            yield from examine_arrays(split, pictures)
+        else:
+            yield from _examine_encoded(split, pictures)
+
+
+def examine_arrays(split: str, pictures: ImageSet) -> Iterator[Examined]:
+    """Every picture of a set in memory."""
+    for index, (pixels, label) in enumerate(zip(pictures.images.numpy(), pictures.labels.tolist(), strict=True)):
+        yield Examined(split, f"{split}[{index}]", label, digest(pixels.tobytes()), (pixels.shape[1], pixels.shape[0]))
+
+
+def _examine_encoded(split: str, pictures: EncodedSet) -> Iterator[Examined]:
+    for picture in pictures.pictures(None):
+        try:
+            data = picture.read()
+        except Exception as error:  # folders, zips and shards fail in ways of their own
+            yield Examined(split, picture.name, picture.label, b"", (0, 0), str(error) or type(error).__name__)
+        else:
+            yield examine_bytes(split, picture.name, picture.label, data)
+
+
+def digest(data: bytes) -> bytes:
+    """16 bytes that tell contents apart."""
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+@dataclass
+class Verification:
+    """What was found in one copy of a data set.
+
+    Attributes:
+        name: of the data set.
+        expected: how many pictures each split should have; splits that it does not name may have any number.
+        classes: how many classes there should be.
+        size: width and height that every picture should have; (0, 0) for any.
+        counts: pictures found, broken ones included, by split.
+        present: labels of pictures that are not broken, by split.
+        broken: names of all files that cannot be decoded, and why.
+        wrong_size: names of all pictures that do not have ``size``.
+        narrow: pictures with a side below `NARROW` pixels.
+        crossing: pairs of equal pictures in different splits.
+        conflicting: pairs of equal pictures with different labels.
+    """
+
+    name: str
+    expected: Mapping[str, int]
+    classes: int
+    size: tuple[int, int] = (0, 0)
+    counts: dict[str, int] = field(default_factory=dict)
+    present: dict[str, set[int]] = field(default_factory=dict)
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    wrong_size: list[str] = field(default_factory=list)
+    narrow: list[str] = field(default_factory=list)
+    crossing: list[tuple[str, str]] = field(default_factory=list)
+    conflicting: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the copy is whole."""
+        return not self.faults
+
+    @property
+    def faults(self) -> list[str]:
+        """What makes the copy differ from the published set, a sentence each; broken files come one by one."""
+        found = [
+            f"{split}: {self.counts.get(split, 0):,} pictures, expected {count:,}"
+            for split, count in self.expected.items()
+            if self.counts.get(split, 0) != count
+        ]
+        labels = set().union(*self.present.values())
+        if len(labels) != self.classes:
+            found.append(f"{len(labels)} classes with pictures, expected {self.classes}")
+        if self.wrong_size:
+            size = f"{self.size[0]}x{self.size[1]}"
+            found.append(f"{len(self.wrong_size):,} pictures are not {size}: {', '.join(self.wrong_size)}")
+        return found + [f"broken: {name} ({reason})" for name, reason in self.broken]
+
+    @property
+    def notes(self) -> list[str]:
+        """What is worth knowing and no fault of this copy."""
+        kinds = {
+            "equal pictures in different splits": [" = ".join(pair) for pair in self.crossing],
+            "equal pictures with different labels": [" = ".join(pair) for pair in self.conflicting],
+            f"pictures narrower than {NARROW} pixels": self.narrow,
+        }
+        found = [f"{text}: {len(each):,}, such as {', '.join(each[:EXAMPLES])}" for text, each in kinds.items() if each]
+        for split, labels in self.present.items():
+            if len(labels) < self.classes:
+                found.append(f"{split} has pictures of {len(labels)} of the {self.classes} classes")
+        return found
+
+
+def check(found: Verification, pictures: Iterator[Examined], progress: Callable[[str], None] | None) -> Verification:
+    """Fill in ``found`` from every picture, and return it; ``progress`` hears how many there were so far."""
+    first: dict[bytes, Examined] = {}
+    for number, each in enumerate(pictures, 1):
+        found.counts[each.split] = found.counts.get(each.split, 0) + 1
+        present = found.present.setdefault(each.split, set())
+        if each.fault:
+            found.broken.append((each.name, each.fault))
+            continue
+        present.add(each.label)
+        if any(found.size) and each.size != found.size:
+            found.wrong_size.append(each.name)
+        if min(each.size) < NARROW:
+            found.narrow.append(each.name)
+        earlier = first.setdefault(each.digest, each)
+        if earlier.split != each.split:
+            found.crossing.append((earlier.name, each.name))
+        if earlier.label != each.label:
+            found.conflicting.append((earlier.name, each.name))
+        if progress is not None and number % PROGRESS_EVERY == 0:
+            progress(f"{found.name}: {number:,} pictures")
+    return found

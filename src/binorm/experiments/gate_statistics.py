@@ -1,0 +1,193 @@
+"""Where learned gates stand: by stage of the network, by layer and over training, beside the paper's figure."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from binorm.experiments.published import GATES
+from binorm.experiments.run_folder import GateLayer, GatePoint
+from binorm.gates import HISTOGRAM_BINS
+
+Group = TypeVar("Group")
+
+TOTAL = "total"
+STEM, FINAL = "stem", "final"
+_PUBLISHED_STAGES = ("lower", "middle", "upper")
+
+
+@dataclass(frozen=True)
+class Shares:
+    """A group of gates.
+
+    Attributes:
+        count: how many there are; 0 where nobody counted them.
+        mean: of the gates.
+        fractions: the share of them in each of ten equal bins over [0, 1]; the last bin holds its right edge.
+    """
+
+    count: int
+    mean: float
+    fractions: tuple[float, ...]
+
+    @property
+    def ends(self) -> float:
+        """The share in the first and the last bin together."""
+        return self.fractions[0] + self.fractions[-1]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the paper shows beside a group of gates: what it calls the group, and its shares (mean by bin centres)."""
+
+    label: str
+    shares: Shares
+
+
+@dataclass(frozen=True)
+class LayerMeans:
+    """The mean gate of one layer, one value for each run, and the stage that the layer belongs to."""
+
+    name: str
+    stage: str
+    means: tuple[float, ...]
+
+
+def stages_of(layers: Iterable[str]) -> dict[str, str]:
+    """The stage of each layer: ``"stage1.0.norm1"`` is in ``"stage1"``.
+
+    What all names begin with, as a wrapper leaves it, is passed over. Layers outside of any module make up the stem, or
+    the final layers where they come after a stage.
+    """
+    parts = {layer: layer.split(".") for layer in layers}
+    depth = _common_depth(list(parts.values()))
+    stages: dict[str, str] = {}
+    for layer, words in parts.items():
+        if len(words) > depth + 1:
+            stages[layer] = words[depth]
+        else:
+            stages[layer] = FINAL if set(stages.values()) - {STEM} else STEM
+    return stages
+
+
+def shares(gates: Sequence[float]) -> Shares:
+    """Count gates, at least one, into their bins."""
+    counts = [0] * HISTOGRAM_BINS
+    for gate in gates:
+        counts[min(int(gate * HISTOGRAM_BINS), HISTOGRAM_BINS - 1)] += 1
+    return Shares(len(gates), statistics.fmean(gates), tuple(count / len(gates) for count in counts))
+
+
+def by_stage(layers: Sequence[GateLayer]) -> dict[str, Shares]:
+    """All gates under ``"total"``, then those of each stage, unless there is but one.
+
+    The same layer may come from several runs.
+    """
+    stages = stages_of(layer.name for layer in layers)
+    gates: dict[str, list[float]] = {TOTAL: []}
+    for layer in layers:
+        gates[TOTAL].extend(layer.gates)
+        gates.setdefault(stages[layer.name], []).extend(layer.gates)
+    return {group: shares(values) for group, values in _worth_showing(gates).items()}
+
+
+def development(history: Sequence[GatePoint]) -> dict[str, dict[int, Shares]]:
+    """The shares after each epoch, in total and by stage as in `by_stage`; layers count by their channels."""
+    stages = stages_of(point.name for point in history)
+    points: dict[str, dict[int, list[GatePoint]]] = {TOTAL: {}}
+    for point in history:
+        for group in (TOTAL, stages[point.name]):
+            points.setdefault(group, {}).setdefault(point.epoch, []).append(point)
+    return {
+        group: {epoch: _pooled(layers) for epoch, layers in sorted(epochs.items())}
+        for group, epochs in _worth_showing(points).items()
+    }
+
+
+def layer_means(runs: Iterable[Sequence[GateLayer]]) -> list[LayerMeans]:
+    """The mean gate of each layer in every run that has it, in the order of the network."""
+    means: dict[str, list[float]] = {}
+    for layer in (layer for run in runs for layer in run):
+        means.setdefault(layer.name, []).append(statistics.fmean(layer.gates))
+    stages = stages_of(means)
+    return [LayerMeans(name, stages[name], tuple(values)) for name, values in means.items()]
+
+
+def references(groups: Iterable[str]) -> dict[str, Reference]:
+    """The paper's shares for the total and the stages of a network with three stages, as its own has; else none."""
+    stages = _stages(groups)
+    if len(stages) != len(GATES.stages):
+        return {}
+    published = zip((TOTAL, *stages), (TOTAL, *_PUBLISHED_STAGES), (GATES.total, *GATES.stages), strict=True)
+    return {group: Reference(label, _from_fractions(fractions)) for group, label, fractions in published}
+
+
+def summary(groups: Mapping[str, Shares]) -> str:
+    """In numbers: how many gates are near 0 and 1, whether both ends stand out, how stages differ; then the paper's.
+
+    Args:
+        groups: as `by_stage` gives them.
+    """
+    total = groups[TOTAL]
+    text = (
+        f"{_percent(total.fractions[0])} of the gates lie below 0.1 and {_percent(total.fractions[-1])} above 0.9: "
+        f"{_percent(total.ends)} in the two end bins, {_ends_text(total)}."
+    )
+    stages = _stages(groups)
+    if len(stages) > 1:
+        low, high = (round(groups[stage].mean, 2) for stage in (stages[0], stages[-1]))
+        text += f" The mean gate is {low:.2f} in {stages[0]} and {high:.2f} in {stages[-1]}"
+        text += "." if low == high else f": more instance norm in the {'lower' if low < high else 'upper'} stage."
+    paper = references(groups)
+    if not paper:
+        return text
+    total, lower, upper = (paper[group].shares for group in (TOTAL, stages[0], stages[-1]))
+    return (
+        f"{text} The paper's {GATES.network}: {_percent(total.fractions[0])} and {_percent(total.fractions[-1])}, "
+        f"together {_percent(total.ends)}, {_ends_text(total)}; means by bin centres {lower.mean:.2f} in the lower and "
+        f"{upper.mean:.2f} in the upper stage."
+    )
+
+
+def _stages(groups: Iterable[str]) -> list[str]:
+    return [group for group in groups if group not in (TOTAL, STEM, FINAL)]
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.0f} %"
+
+
+def _common_depth(parts: Sequence[Sequence[str]]) -> int:
+    """With how many words all names begin; every name keeps at least one."""
+    depth = 0
+    while len(parts) > 1 and all(len(words) > depth + 1 and words[depth] == parts[0][depth] for words in parts):
+        depth += 1
+    return depth
+
+
+def _worth_showing(groups: dict[str, Group]) -> dict[str, Group]:
+    """A network of one stage is its own total."""
+    return groups if len(groups) > 2 else {TOTAL: groups[TOTAL]}
+
+
+def _pooled(points: Sequence[GatePoint]) -> Shares:
+    count = sum(point.channels for point in points)
+    counts = [sum(column) for column in zip(*(point.histogram for point in points), strict=True)]
+    mean = sum(point.mean * point.channels for point in points) / count
+    return Shares(count, mean, tuple(each / count for each in counts))
+
+
+def _from_fractions(fractions: tuple[float, ...]) -> Shares:
+    centres = [(place + 0.5) / len(fractions) for place in range(len(fractions))]
+    mean = sum(centre * each for centre, each in zip(centres, fractions, strict=True)) / sum(fractions)
+    return Shares(0, mean, fractions)
+
+
+def _ends_text(group: Shares) -> str:
+    first, *between, last = group.fractions
+    low, high = first > max(between), last > max(between)
+    if low and high:
+        return "each of which holds more than any bin between"
+    if low or high:
+        return f"of which only the {'lower' if low else 'upper'} holds more than every bin between"
+    return "neither of which holds more than every bin between"

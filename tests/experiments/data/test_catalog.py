@@ -1,0 +1,111 @@
+import shutil
+from pathlib import Path
+
+import pytest
+from character_trees import write_tagged
+from cifar_trees import write_batches
+from torchvision_trees import write_mnist
+
+from binorm.experiments import data
+from binorm.experiments.data.catalog import DATASETS, find, locate
+from binorm.experiments.errors import UserError
+from binorm.experiments.recipe import load_recipe, recipe_names
+
+EVERY_BUT_EMBEDDED = [name for name, entry in DATASETS.items() if entry.needs]
+
+
+@pytest.fixture(autouse=True)
+def no_data_folder(monkeypatch):
+    monkeypatch.delenv("BINORM_DATA", raising=False)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_entry_says_what_it_is_and_where_it_is_published(name):
+    entry = DATASETS[name]
+    assert entry.title
+    assert entry.url.startswith("http")
+    assert entry.classes > 1
+    assert all(count > 0 for count in entry.pictures.values())
+    assert bool(entry.needs) == bool(entry.usual_names)
+
+
+@pytest.mark.parametrize("name", EVERY_BUT_EMBEDDED)
+def test_without_data_the_error_says_what_is_needed_and_where_it_was_looked_for(name):
+    with pytest.raises(UserError) as caught:
+        data.load(name, None)
+    message = str(caught.value)
+    assert message.startswith(f"{name} needs --data: {DATASETS[name].needs}")
+    for part in (DATASETS[name].url, "$BINORM_DATA", DATASETS[name].usual_names[0], f"'binorm data {name}'"):
+        assert part in message
+
+
+@pytest.mark.parametrize("name", EVERY_BUT_EMBEDDED)
+def test_an_empty_folder_is_an_error(name, tmp_path):
+    with pytest.raises(UserError, match="expected|is not at"):
+        data.load(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", EVERY_BUT_EMBEDDED)
+def test_an_absent_place_is_named(name, tmp_path):
+    with pytest.raises(UserError, match="nowhere"):
+        data.load(name, tmp_path / "nowhere")
+
+
+def test_every_recipe_names_a_known_data_set():
+    assert {load_recipe(name).dataset for name in recipe_names()} <= set(DATASETS)
+
+
+def test_data_folder_of_the_environment_is_searched_for_usual_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("BINORM_DATA", str(tmp_path))
+    with pytest.raises(UserError, match=f"looked for in {tmp_path} "):
+        data.load("cifar10", None)
+    write_batches(tmp_path / "cifar-10-batches-py")
+    assert len(data.load("cifar10", None).train) == 20
+    assert locate("cifar10") == tmp_path / "cifar-10-batches-py"
+
+
+def test_a_given_place_wins_over_the_environment(tmp_path, monkeypatch):
+    write_batches(tmp_path / "cifar-10-batches-py")
+    write_batches(tmp_path / "own", per_file=2)
+    monkeypatch.setenv("BINORM_DATA", str(tmp_path))
+    assert len(data.load("cifar10", tmp_path / "own").train) == 10
+
+
+@pytest.mark.parametrize("place", ["", "mnist"])
+def test_torchvision_s_root_may_be_the_data_folder_or_lie_in_it(tmp_path, place):
+    assert find("mnist", tmp_path) is None
+    write_mnist(tmp_path / place)
+    assert find("mnist", tmp_path) == tmp_path / place
+
+
+def test_torchvision_s_root_may_be_a_zip_in_the_data_folder(tmp_path):
+    write_mnist(tmp_path / "somewhere else")
+    shutil.make_archive(str(tmp_path / "mnist"), "zip", tmp_path / "somewhere else")
+    assert find("mnist", tmp_path) == tmp_path / "mnist.zip"
+
+
+@pytest.mark.parametrize(("name", "path"), [("digits", None), ("cifar10", Path("x")), ("cifar100", Path("x"))])
+def test_sets_of_one_size_refuse_another_and_name_both(name, path):
+    with pytest.raises(UserError, match=f"{name} are 32x32 pixels .*--image_size 64 was asked for"):
+        data.load(name, path, 64)
+
+
+def test_sets_of_one_size_take_that_size(tmp_path):
+    write_batches(tmp_path)
+    assert len(data.load("cifar10", tmp_path, 32).train) == 20
+    assert len(data.load("digits", None, 32).train) == 2594
+
+
+def test_sets_of_many_sizes_take_any(tmp_path):
+    write_tagged(tmp_path)
+    assert data.load("icdar2003", tmp_path, 24).train.images.shape[1:3] == (24, 24)
+    assert data.load("icdar2005-digits", tmp_path, 20).train.images.shape[1:3] == (20, 20)
+
+
+def test_imagenet_is_read_by_its_own_module(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "binorm.experiments.data.imagenet.load", lambda path, image_size: asked.append((path, image_size))
+    )
+    data.load("imagenet", tmp_path, 128)
+    assert asked == [(tmp_path, 128)]

@@ -1,0 +1,162 @@
+import dataclasses
+import io
+from pathlib import Path
+
+import pytest
+from character_trees import write_class_folders, write_tagged
+from cifar_trees import write_pictures
+from rich.console import Console
+from torchvision_trees import write_mnist
+
+from binorm.experiments.data.cache import cache_folder
+from binorm.experiments.data.catalog import DATASETS
+from binorm.experiments.data_command import data_table, describe, prepare, verify
+from binorm.experiments.errors import UserError
+
+REAL = Path("/work/shared/data")
+
+
+@pytest.fixture(autouse=True)
+def no_data_folder(monkeypatch):
+    monkeypatch.delenv("BINORM_DATA", raising=False)
+
+
+def _printed(renderable):
+    console = Console(width=400, file=io.StringIO())
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+def _row(name, table):
+    return next(line for line in table.splitlines() if f"│ {name} " in line)
+
+
+def test_table_lists_every_data_set_and_where_it_was_found(tmp_path):
+    write_pictures(tmp_path / "cifar10", per_class=1)
+    printed = _printed(data_table(tmp_path))
+    assert all(f"│ {name} " in printed for name in DATASETS)
+    assert str(tmp_path / "cifar10") in _row("cifar10", printed)
+    assert str(tmp_path) not in _row("cifar100", printed)
+    assert "embedded" in _row("digits", printed)
+    assert "50,000 train + 10,000 test" in _row("cifar10", printed)
+
+
+def test_table_looks_into_the_data_folder_of_the_environment(tmp_path, monkeypatch):
+    write_mnist(tmp_path)
+    monkeypatch.setenv("BINORM_DATA", str(tmp_path))
+    assert str(tmp_path) in _row("mnist", _printed(data_table(None)))
+
+
+def test_table_without_any_folder_still_lists_everything():
+    assert "cifar100" in _printed(data_table(None))
+
+
+def test_table_of_an_absent_folder_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="there is no folder .*nowhere"):
+        data_table(tmp_path / "nowhere")
+
+
+def test_description_says_what_is_needed_and_where_it_is_published():
+    printed = _printed(describe("svhn"))
+    for part in ("train_32x32.mat", "http://ufldl.stanford.edu", "non-commercial", "73,257", "data prepare svhn"):
+        assert part in printed
+    assert "prepare" not in _printed(describe("cifar10"))
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_can_be_described(name):
+    assert DATASETS[name].url in _printed(describe(name))
+
+
+def test_unknown_names_get_the_nearest(tmp_path):
+    for command in (describe, lambda name: verify(name, tmp_path), lambda name: prepare(name, tmp_path)):
+        with pytest.raises(UserError, match="did you mean 'cifar100'"):
+            command("cifar-100")
+
+
+def test_verification_lists_every_fault_of_a_copy(tmp_path):
+    write_pictures(tmp_path)
+    for name in ("train/dog/0001.png", "test/cat/0000.png"):
+        (tmp_path / name).write_bytes(b"no picture")
+    report = verify("cifar10", tmp_path)
+    assert not report.ok
+    printed = _printed(report.table())
+    assert "fault: train: 20 pictures, expected 50,000" in printed
+    assert "fault: broken: train/dog/0001.png (not a picture)" in printed
+    assert "fault: broken: test/cat/0000.png (not a picture)" in printed
+    assert "not whole: 4 faults" in printed
+
+
+def test_verification_of_embedded_data_is_whole():
+    report = verify("digits", None)
+    assert report.ok
+    assert "whole: every picture was decoded" in _printed(report.table())
+
+
+def test_verification_prints_brackets_in_names_as_they_are(tmp_path):
+    tmp_path /= "[blue]"
+    write_pictures(tmp_path)
+    (tmp_path / "train" / "cat" / "[red]x[bold].png").write_bytes(b"")
+    printed = _printed(verify("cifar10", tmp_path).table())
+    assert "train/cat/[red]x[bold].png" in printed
+    assert "[blue]" in printed
+
+
+def test_verification_of_torchvision_s_sets(tmp_path):
+    write_mnist(tmp_path)
+    report = verify("mnist", tmp_path)
+    assert report.found.counts == {"train": 6, "test": 6}
+    assert not report.found.broken
+
+
+def test_verification_and_preparation_of_streamed_pictures(tmp_path):
+    write_class_folders(tmp_path, splits=("train", "val"), classes=("n1", "n2"))
+    (tmp_path / "val" / "n2" / "img-00001.png").write_bytes(b"cut short")
+    found = verify("imagenet", tmp_path).found
+    assert found.counts == {"train": 2, "val": 2}
+    assert [Path(name).parts[-3:] for name, _ in found.broken] == [("val", "n2", "img-00001.png")]
+    assert prepare("imagenet", tmp_path).endswith("are decoded as they are needed and not kept")
+
+
+def test_verification_does_not_fill_the_cache(tmp_path):
+    write_tagged(tmp_path)
+    verify("icdar2003", tmp_path)
+    assert not any(cache_folder().iterdir())
+
+
+def test_preparation_fills_the_cache_and_says_how_large_it_is(tmp_path):
+    write_tagged(tmp_path)
+    (tmp_path / "TrialTrain" / "char" / "1" / "0.png").write_bytes(b"")
+    said = prepare("icdar2003", tmp_path, 50)
+    assert said.startswith(f"icdar2003: 2 train and 3 test pictures of 50x50 pixels, 0.0 MB, in {cache_folder()}")
+    assert said.endswith("broken: TrialTrain/char/1/0.png")
+    assert any(cache_folder().iterdir())
+
+
+def test_preparation_of_embedded_data_is_not_needed():
+    assert prepare("digits", None).endswith("are embedded and need no preparation")
+
+
+def test_preparation_downloads_what_is_absent_and_nothing_else(tmp_path, monkeypatch):
+    asked = []
+
+    def download(path):
+        asked.append(path)
+        write_mnist(path)
+
+    monkeypatch.setitem(DATASETS, "mnist", dataclasses.replace(DATASETS["mnist"], download=download))
+    for _ in ("absent", "there"):
+        assert prepare("mnist", tmp_path / "new").startswith("mnist: 6 train and 6 test pictures of 32x32")
+    assert asked == [tmp_path / "new"]
+
+
+def test_preparation_of_an_absent_set_that_cannot_be_downloaded_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="there is no data at"):
+        prepare("cifar10", tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(not (REAL / "chars74k.zip").exists(), reason="the real pictures are not here")
+def test_equal_real_pictures_with_different_labels_are_found():
+    report = verify("chars74k", REAL / "chars74k.zip")
+    assert report.ok
+    assert len(report.found.conflicting) == 3

@@ -1,0 +1,93 @@
+import pytest
+
+from binorm.experiments.gate_statistics import (
+    by_stage,
+    development,
+    layer_means,
+    references,
+    shares,
+    stages_of,
+    summary,
+)
+from binorm.experiments.run_folder import GateLayer, GatePoint
+
+NAMES = ("norm", "stage1.0.norm1", "stage2.0.norm1", "stage3.0.norm1", "last")
+
+
+def point(epoch, name, low, high):
+    """``low`` gates at 0, ``high`` at 1."""
+    return GatePoint(epoch, name, high / (low + high), (low, *[0] * 8, high))
+
+
+def test_stages_are_the_first_word_and_what_stands_outside():
+    stages = stages_of(NAMES)
+    assert list(stages.values()) == ["stem", "stage1", "stage2", "stage3", "final"]
+    wrapped = stages_of(f"network._orig_mod.{name}" for name in NAMES)
+    assert list(wrapped.values()) == list(stages.values())
+    assert stages_of(["features.0", "features.3"]) == {"features.0": "stem", "features.3": "stem"}
+    assert stages_of(["norm"]) == {"norm": "stem"}
+
+
+def test_bins_hold_their_lower_edge_and_the_last_its_upper():
+    counted = shares([0.0, 0.1, 0.95, 1.0])
+    assert counted.fractions == (0.25, 0.25, 0, 0, 0, 0, 0, 0, 0, 0.5)
+    assert (counted.count, counted.mean, counted.ends) == (4, pytest.approx(0.5125), 0.75)
+
+
+def test_runs_are_pooled_by_stage_and_averaged_by_layer():
+    runs = [[GateLayer(name, (value, value)) for name in NAMES] for value in (0.0, 1.0)]
+    groups = by_stage([layer for run in runs for layer in run])
+    assert list(groups) == ["total", "stem", "stage1", "stage2", "stage3", "final"]
+    assert (groups["total"].count, groups["stage1"].count, groups["stage1"].mean) == (20, 4, 0.5)
+    assert [layer.means for layer in layer_means(runs)] == [(0.0, 1.0)] * 5
+    assert list(by_stage([GateLayer("norm", (0.5,))])) == ["total"]
+
+
+def test_layers_count_by_their_channels():
+    history = [point(epoch, "a.norm", 10 * epoch, 10) for epoch in (0, 1)]
+    history += [point(epoch, "b.norm", 0, 30) for epoch in (0, 1)]
+    groups = development(history)
+    assert list(groups) == ["total", "a", "b"]
+    assert groups["total"][1].mean == pytest.approx(40 / 50)
+    assert groups["total"][1].fractions[0] == pytest.approx(10 / 50)
+    assert groups["a"][0].mean == 1
+
+
+def test_the_papers_stages_belong_to_networks_of_three():
+    found = references(["total", "stem", "one", "two", "three", "final"])
+    assert {group: each.label for group, each in found.items()} == {
+        "total": "total",
+        "one": "lower",
+        "two": "middle",
+        "three": "upper",
+    }
+    assert found["three"].shares.fractions[-1] == 0.840
+    assert found["one"].shares.mean < found["three"].shares.mean < 0.9
+    assert references(["total", "stem", "layer1", "layer2", "layer3", "layer4"]) == {}
+    assert references(["total"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("gates", "said"),
+    [
+        (
+            [0.0, 0.0, 0.5, 1.0, 1.0],
+            "40 % of the gates lie below 0.1 and 40 % above 0.9: 80 % in the two end bins, each",
+        ),
+        ([0.5, 0.5, 1.0, 1.0, 1.0], "only the upper holds more"),
+        ([0.0, 0.0, 0.0, 0.5, 0.5], "only the lower holds more"),
+        ([0.0, 0.5, 0.5, 0.5, 1.0], "neither of which holds more"),
+    ],
+)
+def test_the_summary_says_whether_the_ends_stand_out(gates, said):
+    assert said in summary(by_stage([GateLayer("norm", tuple(gates))]))
+
+
+def test_the_summary_compares_the_first_stage_with_the_last():
+    def text(*means):
+        return summary(by_stage([GateLayer(f"{name}.norm", (mean,)) for name, mean in zip("abc", means, strict=False)]))
+
+    assert "0.20 in a and 0.90 in c: more instance norm in the lower stage. The paper's" in text(0.2, 0.5, 0.9)
+    assert "0.90 in a and 0.20 in b: more instance norm in the upper stage." in text(0.9, 0.2)
+    assert "0.50 in a and 0.50 in b." in text(0.5, 0.5)
+    assert "paper" not in text(0.9, 0.2)

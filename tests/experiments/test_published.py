@@ -1,0 +1,33 @@
+import pytest
+
+from binorm.experiments.published import GATES, accuracy, late_learning_curve, recipes
+
+
+def test_every_reported_network_has_both_norms_and_bin_is_higher():
+    assert len(recipes()) == 33
+    for recipe in recipes():
+        bn, bin_ = accuracy(recipe, "bn"), accuracy(recipe, "bin")
+        assert bn is not None
+        assert bin_ is not None
+        assert bn.mean < bin_.mean
+        assert (bn.std is None) == (bin_.std is None)
+
+
+def test_a_figure_is_found_by_recipe_and_norm_and_nothing_is_made_up():
+    found = accuracy("cifar10-resnet110", "bin")
+    assert found is not None
+    assert (found.mean, found.std) == (94.29, 0.09)
+    assert "164 layers" in found.remark
+    assert accuracy("cifar10-resnet164", "bin") == found
+    assert accuracy("cifar10-resnet20", "bin") is None
+    assert accuracy("cifar10-resnet110", "in") is None
+    curve = late_learning_curve("cifar100-resnet110", "in")
+    assert curve is not None
+    assert curve.mean == 69.9
+    assert late_learning_curve("cifar10-resnet110", "in") is None
+
+
+def test_shares_sum_to_one_within_what_can_be_read_off():
+    for fractions in (GATES.total, *GATES.stages):
+        assert len(fractions) == 10
+        assert sum(fractions) == pytest.approx(1, abs=2 * GATES.tolerance)
