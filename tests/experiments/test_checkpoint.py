@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from binorm import BatchInstanceNorm2d
 from binorm.experiments.checkpoint import load_network, load_safely, load_state_dict
 from binorm.experiments.errors import UserError
-from binorm.experiments.gate_table import gate_table
+from binorm.experiments.gate_table import gate_tables
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ class _Malicious:
 def test_malicious_pickle_is_refused_and_not_run(tmp_path, how):
     path, trace = tmp_path / "evil.ckpt", tmp_path / "it ran"
     how({"state_dict": _Malicious(trace)}, path)
-    for read in (load_safely, load_state_dict, gate_table):
+    for read in (load_safely, load_state_dict, gate_tables):
         with pytest.raises(UserError, match=r"evil\.ckpt is refused"):
             read(path)
     assert not trace.exists()
@@ -92,7 +92,7 @@ def test_gate_table_shows_any_network_with_gates(tmp_path):
     layer.gate.data = torch.tensor([0.0, 0.05, 0.2, 0.5, 0.5, 0.5, 0.95, 1.0, 1.0, 1.0])
     path = tmp_path / "mine.pt"
     torch.save(torch.nn.Sequential(torch.nn.Conv2d(3, 10, 1), layer).state_dict(), path)
-    table = gate_table(path)
+    table = gate_tables(path)[0]
     cells = [list(column.cells) for column in table.columns]
     assert [each[0] for each in cells] == ["1", "10", "0.570", "20.0%", "40.0%", cells[5][0]]
     assert len(cells[5][0]) == 10
@@ -104,4 +104,4 @@ def test_gate_table_without_gates_is_an_error(tmp_path):
     path = tmp_path / "bn.pt"
     torch.save(torch.nn.BatchNorm2d(3).state_dict(), path)
     with pytest.raises(UserError, match="has no gates"):
-        gate_table(path)
+        gate_tables(path)

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -91,6 +92,24 @@ def test_compare_reports_the_others_when_one_diverges(cifar, tmp_path, capsys, m
     assert (tmp_path / "cifar10-resnet20/report.html").exists()
 
 
+def test_several_recipes_get_a_table_and_figures_for_print(cifar, tmp_path, capsys):
+    shared = ["--norms", "bn,bin", "--seeds", "1", "--model", "resnet8", *SHORT, "--validation", "0.2"]
+    out, figures = tmp_path / "runs", tmp_path / "figures"
+    arguments = ["compare", "cifar10-resnet[25]*", *shared, "--data", str(cifar), "--out", str(out)]
+    assert main([*arguments, "--figures", str(figures), "--format", "svg"]) == 0
+    output = capsys.readouterr().out
+    assert output.index("CIFAR-10, ResNet-20: 20 training pictures") < output.index("CIFAR-10, ResNet-56: 20 training")
+    assert "all together: about" in output
+    assert {"table.html", "table.md", "table.json"} <= set(os.listdir(out))
+    assert set(os.listdir(figures)) == {"cifar10-resnet20", "cifar10-resnet56"}
+    assert (figures / "cifar10-resnet56" / "captions.txt").exists()
+    run = json.loads((out / "cifar10-resnet20/bin/seed0/run.json").read_text())
+    assert run["data"]["evaluation"] == {"test": 30, "validation": 10}
+    # What was held out is held out in evaluation as well.
+    assert main(["evaluate", str(out / "cifar10-resnet20/bin/seed0"), "--data", str(cifar)]) == 0
+    assert re.search(r"validation +10 +", capsys.readouterr().out)
+
+
 def test_evaluate_agrees_with_the_last_epoch(compared, cifar, capsys):
     out, _ = compared
     folder = out / "cifar10-resnet20"
@@ -107,6 +126,31 @@ def test_gates_shows_layers_and_all(compared, capsys):
     output = capsys.readouterr().out
     assert "stage3.0.norm2" in output
     assert re.search(r"all\s+336", output)
+
+
+def test_gates_writes_figures_and_responses(compared, cifar, tmp_path, capsys):
+    run = tmp_path / "recipe/bin/seed0"
+    shutil.copytree(compared[0] / "cifar10-resnet20/bin/seed0", run)
+    arguments = ["gates", str(run), "--figures", str(tmp_path / "figures"), "--responses", "--data", str(cifar)]
+    assert main(arguments) == 0
+    written = re.findall(r"written: (.*)", capsys.readouterr().out)
+    assert {path.rpartition(".")[2] for path in written} == {"pdf", "png"}
+    assert all(len(Path(path).read_bytes()) > 1000 for path in written)
+    assert (run / "responses" / "responses.json").exists()
+    assert "--format is that of" in _error(capsys, "gates", run, "--format", "svg")
+
+
+def test_data_lists_describes_verifies_and_prepares(cifar, tmp_path, capsys):
+    assert main(["data"]) == 0
+    assert "cifar100" in capsys.readouterr().out
+    assert main(["data", "icdar2003"]) == 0
+    assert "char.xml" in capsys.readouterr().out
+    assert main(["data", "verify", "digits"]) == 0
+    assert "whole" in capsys.readouterr().out
+    assert main(["data", "verify", "cifar10", "--data", str(cifar)]) == 2
+    assert "expected" in capsys.readouterr().out
+    assert main(["data", "prepare", "cifar10", "--data", str(cifar)]) == 0
+    assert "30 train" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"], ["train", "--help"], ["gates", "--help"]])
@@ -147,6 +191,17 @@ def test_no_arguments_show_the_help_and_exit_2(capsys):
         (["train", "cifar10-resnet20"], "cifar10 needs --data"),
         (["train", "cifar10-resnet20", "--data", "no such place"], "there is no data at no such place"),
         (["compare"], "recipe"),
+        (["compare", "icdar-*"], "no recipe is called like 'icdar-[*]'"),
+        (["compare", "digits", "digits"], "a recipe is named twice"),
+        (["compare", "digits", "--budget", "soon"], "--budget should be a time such as"),
+        (["compare", "digits", "--budget", "1h", "--epochs", "2"], "give it or --epochs, not both"),
+        (["compare", "digits", "--validation", "1"], "validation is a share and should be below 1"),
+        (["compare", "digits", "--dropout", "0.5"], "resnet8 takes no dropout"),
+        (["compare", "digits", "--model", "timm:resnet18q"], "unknown network 'resnet18q' of timm"),
+        (["train", "cifar100-wrn28_10", "--resized_crop", "true"], "resized_crop replaces crop_padding"),
+        (["data", "cifar1"], "unknown data set 'cifar1', did you mean 'cifar10'"),
+        (["data", "verify"], "takes the name of one data set after verify"),
+        (["data", "verify", "digits", "--shards", "x"], "--shards belongs to 'binorm data prepare'"),
     ],
 )
 def test_mistakes_get_a_clear_error_and_exit_code_2(tmp_path, monkeypatch, capsys, arguments, message):

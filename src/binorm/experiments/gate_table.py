@@ -9,12 +9,12 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from binorm.experiments import gate_statistics
 from binorm.experiments.checkpoint import load_state_dict
 from binorm.experiments.errors import UserError
-from binorm.experiments.gate_statistics import Shares
-from binorm.experiments.published import GATES
-from binorm.experiments.run_folder import GATES_FILE, GateLayer, read_gates
+from binorm.experiments.report import gate_statistics
+from binorm.experiments.report.gate_statistics import Shares
+from binorm.experiments.report.published import GATES
+from binorm.experiments.report.run_folder import GATES_FILE, GateLayer, read_gates
 from binorm.gates import GateSummary, summarize_gates
 
 FIRST_COLUMN = 12  # characters: the widest that leaves room for ten bins in 80
@@ -39,18 +39,6 @@ def gate_tables(checkpoint: Path) -> list[Table]:
     tables = [_layer_table(gates), _stage_table(gates)]
     development = _development_table(checkpoint) if checkpoint.is_dir() else None
     return tables if development is None else [*tables, development]
-
-
-def gate_table(checkpoint: Path) -> Table:
-    """One row a layer and one for all: channels, mean, shares below 0.1 and above 0.9, histogram in ten bins.
-
-    Args:
-        checkpoint: as in `gate_tables`.
-
-    Raises:
-        UserError: for an unusable checkpoint, and for one without gates.
-    """
-    return _layer_table(_load_gates(checkpoint))
 
 
 def _load_gates(checkpoint: Path) -> dict[str, Tensor]:

@@ -78,6 +78,8 @@ class Recipe:
         for name, least in at_least.items():
             if not getattr(self, name) >= least:
                 raise UserError(f"{name} should be at least {least} (got {getattr(self, name)})")
+        if self.resized_crop and self.crop_padding:
+            raise UserError(f"resized_crop replaces crop_padding (got {self.crop_padding}): set it to 0")
         for name in ("validation", "dropout"):
             if not getattr(self, name) < 1:
                 raise UserError(f"{name} is a share and should be below 1 (got {getattr(self, name)})")

@@ -16,9 +16,9 @@ from binorm.experiments.checkpoint import load_network
 from binorm.experiments.data.batches import EVALUATION_BATCH, EvaluationBatches
 from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.errors import UserError
-from binorm.experiments.figure_style import for_print
 from binorm.experiments.machine import choose_settings
-from binorm.experiments.response_figures import response_figure
+from binorm.experiments.report.figure_style import for_print
+from binorm.experiments.report.response_figures import response_figure
 from binorm.functional import batch_instance_norm
 from binorm.gates import named_gates
 from binorm.modules import BatchInstanceNorm2d

@@ -107,6 +107,7 @@ class _Run:
         torch.manual_seed(seed)  # every norm starts from the same weights
         network = create(recipe.model, len(dataset.classes), norm, recipe.dropout)
         self.network = network.to(memory_format=torch.channels_last)
+        self.training = training_batches(dataset, recipe, seed, torch.device(self.settings.device))
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
 
     def train(self, display: ProgressDisplay) -> Path:
@@ -128,7 +129,6 @@ class _Run:
 
     def _fit(self, recorder: Recorder, display: ProgressDisplay) -> None:
         device = torch.device(self.settings.device)
-        training = training_batches(self.dataset, self.recipe, self.seed, device)
         sets = self.dataset.evaluation.values()
         evaluation = [evaluation_batches(images, self.dataset, self.recipe, device) for images in sets]
         module = TASKS[self.recipe.task](
@@ -136,7 +136,7 @@ class _Run:
             self.recipe,
             len(self.dataset.classes),
             tuple(self.dataset.evaluation),
-            training,
+            self.training,
             self.seed,
         )
         if self.settings.compiled:
@@ -146,7 +146,7 @@ class _Run:
         label = f"{self.norm} seed {self.seed}"
         with _stopping_on_signals(), _without_hints():
             trainer = _trainer(self.recipe, self.settings, self.folder, [recorder, display.run(label, recorder)])
-            trainer.fit(module, training, evaluation, ckpt_path=_resumable(checkpoint), weights_only=True)
+            trainer.fit(module, self.training, evaluation, ckpt_path=_resumable(checkpoint), weights_only=True)
 
     def _note(self, status: str, recorder: Recorder, reason: str | None = None) -> None:
         """Write ``run.json``: what the run is, where it stands, and everything that its figures can depend on."""
@@ -170,7 +170,7 @@ class _Run:
                 "train": len(self.dataset.train),
                 "evaluation": {name: len(images) for name, images in self.dataset.evaluation.items()},
                 "classes": list(self.dataset.classes),
-                "skipped": list(self.dataset.skipped),
+                "skipped": [*self.dataset.skipped, *getattr(self.training, "skipped", ())],  # streamed ones are late
             },
         }
         write_text_atomically(self.folder / "run.json", json.dumps(facts, indent=2) + "\n")

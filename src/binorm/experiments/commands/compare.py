@@ -3,6 +3,7 @@
 import re
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Literal
 
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
@@ -25,7 +26,10 @@ def _run(options: Namespace, command: str) -> int:
     out = Path(options.out)
     norms, seeds = options.norms.split(","), list(range(options.seeds))
     diverged = train_all(recipes, norms, seeds, data_path(options), out, command, CONSOLE, budget)
-    _report([out / recipe.name for recipe in recipes], out)
+    folders = [out / recipe.name for recipe in recipes]
+    _report(folders, out)
+    if "figures" in options:
+        _write_figures(folders, Path(options.figures), options.format)
     for error in diverged:
         ERRORS.print("[bold red]diverged:[/]", plain(str(error)))
     return 2 if diverged else 0
@@ -52,8 +56,8 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 def _report(folders: list[Path], out: Path) -> None:
     """Each recipe's report, and the table of all of them where there are several."""
-    from binorm.experiments.paper_table import console_paper_table, write_table
-    from binorm.experiments.report import console_table, write_report
+    from binorm.experiments.report.page import console_table, write_report
+    from binorm.experiments.report.paper_table import console_paper_table, write_table
 
     for folder in folders:
         CONSOLE.print(console_table(write_report(folder)), soft_wrap=False)
@@ -64,6 +68,14 @@ def _report(folders: list[Path], out: Path) -> None:
         CONSOLE.print(f"table: {out / 'table.html'}")
 
 
+def _write_figures(folders: list[Path], out: Path, file_format: str) -> None:
+    from binorm.experiments.report.publication import write_figures
+
+    for folder in folders:
+        written = write_figures(folder, out if len(folders) == 1 else out / folder.name, file_format)
+        CONSOLE.print(plain(f"{len(written)} figures of {folder.name} for print: {written[0].parent}"))
+
+
 def _add_arguments(parser: ArgumentParser) -> None:
     names = ", ".join(sorted(recipe_names(), key=_natural))
     parser.add_argument("recipes", nargs="+", type=str, help=f"names, patterns ('icdar2003-*') or YAML files: {names}")
@@ -72,6 +84,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--budget", type=str, default=SUPPRESS, metavar="TIME", help="shorten the schedules to fit: 30m, 4h, 2d"
     )
+    parser.add_argument("--figures", type=str, default=SUPPRESS, metavar="DIR", help="write figures for print there")
+    parser.add_argument("--format", type=Literal["pdf", "svg", "png"], default="pdf", help="of --figures")
     add_training(parser)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from binorm.experiments.gate_statistics import (
+from binorm.experiments.report.gate_statistics import (
     by_stage,
     development,
     layer_means,
@@ -9,7 +9,7 @@ from binorm.experiments.gate_statistics import (
     stages_of,
     summary,
 )
-from binorm.experiments.run_folder import GateLayer, GatePoint
+from binorm.experiments.report.run_folder import GateLayer, GatePoint
 
 NAMES = ("norm", "stage1.0.norm1", "stage2.0.norm1", "stage3.0.norm1", "last")
 

@@ -6,13 +6,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from binorm.experiments import figures
 from binorm.experiments.errors import UserError
-from binorm.experiments.figure_style import COLUMN_WIDTH, INK, SCREEN, for_print, norm_colours, stage_colours
-from binorm.experiments.figures import Line, gate_curves, learning_curves
-from binorm.experiments.gate_figures import Histogram, gate_histogram, gate_histograms, layer_means
-from binorm.experiments.gate_statistics import LayerMeans
-from binorm.experiments.gate_strips import LEVELS, Strip, _cells, _level, gate_development
+from binorm.experiments.report import figures
+from binorm.experiments.report.figure_style import COLUMN_WIDTH, INK, SCREEN, for_print, norm_colours, stage_colours
+from binorm.experiments.report.figures import Line, gate_curves, learning_curves
+from binorm.experiments.report.gate_figures import Histogram, gate_histogram, gate_histograms, layer_means
+from binorm.experiments.report.gate_statistics import LayerMeans
+from binorm.experiments.report.gate_strips import LEVELS, Strip, _cells, _level, gate_development
 
 HOSTILE = "--><script>alert(1)</script> $x_1$ & 数字"
 
@@ -151,6 +151,6 @@ def test_norms_keep_their_colour():
 
 
 def test_pyplot_and_its_global_state_stay_out():
-    code = "import sys; from binorm.experiments import gate_figures as g; h = g.Histogram('t', [1.0])"
+    code = "import sys; from binorm.experiments.report import gate_figures as g; h = g.Histogram('t', [1.0])"
     code += "; g.gate_histogram(h, 't', '#d55e00')"
     subprocess.run([sys.executable, "-c", f"{code}; assert 'matplotlib.pyplot' not in sys.modules"], check=True)

@@ -4,7 +4,7 @@ import pytest
 from fake_runs import LAYERS, write_run
 
 from binorm.experiments.errors import UserError
-from binorm.experiments.run_folder import RunResult, UnfinishedRun, find_runs, read_run
+from binorm.experiments.report.run_folder import RunResult, UnfinishedRun, find_runs, read_run
 
 
 def test_runs_come_in_the_order_of_display(tmp_path):

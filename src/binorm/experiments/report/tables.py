@@ -6,10 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from binorm.experiments.run_folder import RunRecord, RunResult, UnfinishedRun, norm_rank
-from binorm.experiments.statistics import PairedDifference, Spread, paired_difference, spread
+from binorm.experiments.data.validation import VALIDATION
+from binorm.experiments.report.run_folder import RunRecord, RunResult, UnfinishedRun, norm_rank
+from binorm.experiments.report.statistics import PairedDifference, Spread, paired_difference, spread
 
 BASELINE = "bn"
+LAST_EPOCH = "last epoch"
+BEST_ON_TEST = "best epoch (chosen on the test set)"
+BEST_ON_VALIDATION = "best epoch (chosen on validation pictures)"
 Run = RunResult | UnfinishedRun
 
 
@@ -77,7 +81,7 @@ def accuracy_rows(runs: Sequence[Run]) -> tuple[Row, ...]:
 
 def _row(runs: Sequence[Run], evaluation: str, norm: str) -> Row:
     last, baseline = last_epochs(runs, evaluation, norm), last_epochs(runs, evaluation, BASELINE)
-    best = [max(run.accuracies(evaluation)) for run in finished(runs, norm) if evaluation in run.evaluation_sets]
+    best = [best_accuracy(run, evaluation) for run in finished(runs, norm) if evaluation in run.evaluation_sets]
     return Row(
         evaluation=evaluation,
         norm=norm,
@@ -93,6 +97,22 @@ def last_epochs(runs: Iterable[Run], evaluation: str, norm: str) -> dict[int, fl
     """Top-1 in percent after the last epoch on one evaluation set, for each seed of one norm that finished."""
     evaluated = [run for run in finished(runs, norm) if evaluation in run.evaluation_sets]
     return {run.seed: run.accuracies(evaluation)[-1] for run in evaluated}
+
+
+def best_accuracy(run: RunResult, evaluation: str) -> float:
+    """Top-1 at the best epoch: the one that the validation pictures choose, or without any the test set itself."""
+    accuracies = run.accuracies(evaluation)
+    if VALIDATION not in run.evaluation_sets:
+        return max(accuracies)
+    chosen = run.accuracies(VALIDATION)
+    return accuracies[chosen.index(max(chosen))]
+
+
+def best_label(runs: Sequence[Run]) -> str:
+    """What to call the best epoch, by what chose it."""
+    done = finished(runs)
+    validated = bool(done) and all(VALIDATION in run.evaluation_sets for run in done)
+    return BEST_ON_VALIDATION if validated else BEST_ON_TEST
 
 
 def costs(runs: Sequence[Run]) -> tuple[Cost, ...]:

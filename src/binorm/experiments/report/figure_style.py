@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from binorm.experiments.errors import UserError
-from binorm.experiments.run_folder import DISPLAY_ORDER, norm_rank
+from binorm.experiments.report.run_folder import DISPLAY_ORDER, norm_rank
 
 INK = "#5c6670"
 RULE = "#d5dae0"

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from binorm.experiments import gate_pictures, tables
 from binorm.experiments.atomic import write_bytes_atomically, write_text_atomically
 from binorm.experiments.errors import UserError
-from binorm.experiments.figure_style import Output, for_print
-from binorm.experiments.pictures import Picture, learning_curves
-from binorm.experiments.run_folder import RunResult, find_runs, read_run
+from binorm.experiments.report import gate_pictures, tables
+from binorm.experiments.report.figure_style import Output, for_print
+from binorm.experiments.report.pictures import Picture, learning_curves
+from binorm.experiments.report.run_folder import RunResult, find_runs, read_run
 
 CAPTIONS_FILE = "captions.txt"
 

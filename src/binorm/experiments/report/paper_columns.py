@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from binorm.experiments import published, tables
 from binorm.experiments.errors import UserError
-from binorm.experiments.published import Published
 from binorm.experiments.recipe import load_recipe, recipe_names
-from binorm.experiments.run_folder import find_runs, read_run
-from binorm.experiments.statistics import (
+from binorm.experiments.report import published, tables
+from binorm.experiments.report.published import Published
+from binorm.experiments.report.run_folder import find_runs, read_run
+from binorm.experiments.report.statistics import (
     PairedDifference,
     SignTest,
     holm,
@@ -22,7 +22,7 @@ from binorm.experiments.statistics import (
     paired_difference,
     sign_test,
 )
-from binorm.experiments.tables import BASELINE, Row, Run
+from binorm.experiments.report.tables import BASELINE, Row, Run
 
 COMPARED = "bin"
 VALIDATION = "validation"  # the name that data.validation gives to pictures for choosing; its import takes seconds
@@ -130,7 +130,7 @@ class Overall:
     Attributes:
         columns: how many those are.
         difference: t-test and interval of the seeds' mean differences over these columns, see
-            `binorm.experiments.statistics.mean_by_seed`; None where fewer than two seeds finished in all of them.
+            `binorm.experiments.report.statistics.mean_by_seed`; None where fewer than two seeds finished in all.
         signs: in how many columns the mean difference is above and below 0, with the sign test.
     """
 

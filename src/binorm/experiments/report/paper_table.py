@@ -13,16 +13,16 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from binorm.experiments import tables
 from binorm.experiments.atomic import write_text_atomically
 from binorm.experiments.errors import UserError
-from binorm.experiments.figure_style import DARK, norm_colours
-from binorm.experiments.paper_columns import COMPARED, Column, Overall, by_data, overall, read_columns
 from binorm.experiments.progress import duration
-from binorm.experiments.published import PROTOCOL
-from binorm.experiments.report import BEST_EPOCH, LAST_EPOCH, _environment, _finite, _listed, _seeds
-from binorm.experiments.statistics import p_text, signed
-from binorm.experiments.tables import BASELINE
+from binorm.experiments.report import tables
+from binorm.experiments.report.figure_style import DARK, norm_colours
+from binorm.experiments.report.paper_columns import COMPARED, Column, Overall, by_data, overall, read_columns
+from binorm.experiments.report.published import PROTOCOL
+from binorm.experiments.report.rendering import environment, finite_or_null, listed, seeds_text
+from binorm.experiments.report.statistics import p_text, signed
+from binorm.experiments.report.tables import BASELINE, BEST_ON_TEST, BEST_ON_VALIDATION, LAST_EPOCH
 
 # So many columns fit a page; with more there is one block, or several, for each data set.
 PAGE_COLUMNS = 8
@@ -33,10 +33,16 @@ EXPLANATION = (
     "highest mean of its column, by chance or not. Differences are paired by seed; their 95 % intervals and p-values "
     "are those of the paired t-test, and Holm's correction is for the number of columns."
 )
-BEST_EXPLANATION = (
-    "The best epoch is chosen with the labels of the very pictures it is measured on, so it flatters; the paper's "
-    "figures are chosen that way as well, as far as its authors' code tells."
-)
+BEST_EXPLANATIONS = {
+    BEST_ON_TEST: (
+        "The best epoch is chosen with the labels of the very pictures it is measured on, so it flatters; the paper's "
+        "figures are chosen that way as well, as far as its authors' code tells."
+    ),
+    BEST_ON_VALIDATION: (
+        "The epoch is chosen by training pictures that were held out; the paper's figures are chosen on the test set, "
+        "as far as its authors' code tells."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ def write_table(folders: Sequence[Path], out: Path) -> PaperTable:
         names = ", ".join(map(str, folders))
         raise UserError(f"no run in {names} has finished: wait, or take them up again with the command that began them")
     table = PaperTable(
-        title=f"Top-1 accuracy on {_listed(by_data(columns))}" if len(by_data(columns)) < 4 else "Top-1 accuracy",
+        title=f"Top-1 accuracy on {listed(by_data(columns))}" if len(by_data(columns)) < 4 else "Top-1 accuracy",
         norms=tuple(columns[0].cells),
         columns=columns,
         overall=overall(columns),
@@ -93,9 +99,9 @@ def write_table(folders: Sequence[Path], out: Path) -> PaperTable:
         json=out / "table.json",
     )
     context = _context(table)
-    write_text_atomically(table.markdown, _environment(markdown=True).get_template("table.md.jinja").render(context))
+    write_text_atomically(table.markdown, environment(markdown=True).get_template("table.md.jinja").render(context))
     write_text_atomically(table.json, json.dumps(_as_json(table), indent=1, allow_nan=False) + "\n")
-    write_text_atomically(table.html, _environment().get_template("table.html.jinja").render(context))
+    write_text_atomically(table.html, environment().get_template("table.html.jinja").render(context))
     return table
 
 
@@ -200,7 +206,7 @@ def _caption(columns: Sequence[Column]) -> dict[str, str]:
 
 def _finished_seeds(column: Column) -> str:
     done = tables.finished(column.runs)
-    return _seeds({run.seed for run in done}) if done else ""
+    return seeds_text({run.seed for run in done}) if done else ""
 
 
 def _data(column: Column) -> str:
@@ -259,6 +265,7 @@ def _named(holding: Sequence[Column], columns: Sequence[Column]) -> str:
 def _context(table: PaperTable) -> dict[str, Any]:
     """What the templates show."""
     runs = [run for column in table.columns for run in column.runs]
+    best_epoch = tables.best_label(runs)
     return {
         "table": table,
         "blocks": [by_data(block) for block in blocks(table.columns, PAGE_COLUMNS)],
@@ -266,9 +273,9 @@ def _context(table: PaperTable) -> dict[str, Any]:
         "baseline": BASELINE,
         "compared": COMPARED,
         "last_epoch": LAST_EPOCH,
-        "best_epoch": BEST_EPOCH,
+        "best_epoch": best_epoch,
         "explanation": EXPLANATION,
-        "best_explanation": BEST_EXPLANATION,
+        "best_explanation": BEST_EXPLANATIONS[best_epoch],
         "sentences": overall_sentences(table.overall),
         "texts": {column.recipe: difference_texts(column) for column in table.columns},
         "commands": list(dict.fromkeys(run.record.command for run in runs if run.record)),
@@ -281,4 +288,4 @@ def _as_json(table: PaperTable) -> Any:
     entries = {key: value for key, value in dataclasses.asdict(plain).items() if not isinstance(value, Path)}
     for column in entries["columns"]:
         del column["runs"]
-    return _finite(entries)
+    return finite_or_null(entries)

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from binorm.experiments import figures, gate_statistics, tables
-from binorm.experiments.figure_style import SCREEN, Output, norm_colours, stage_colours
-from binorm.experiments.gate_figures import Histogram, gate_histogram, gate_histograms, layer_means
-from binorm.experiments.gate_statistics import TOTAL, Shares
-from binorm.experiments.gate_strips import Strip, gate_development
-from binorm.experiments.pictures import Picture, by_epoch, file_name
-from binorm.experiments.published import GATES
-from binorm.experiments.run_folder import RunResult
+from binorm.experiments.report import figures, gate_statistics, tables
+from binorm.experiments.report.figure_style import SCREEN, Output, norm_colours, stage_colours
+from binorm.experiments.report.gate_figures import Histogram, gate_histogram, gate_histograms, layer_means
+from binorm.experiments.report.gate_statistics import TOTAL, Shares
+from binorm.experiments.report.gate_strips import Strip, gate_development
+from binorm.experiments.report.pictures import Picture, by_epoch, file_name
+from binorm.experiments.report.published import GATES
+from binorm.experiments.report.run_folder import RunResult
 
 
 def gates_by_norm(runs: Sequence[RunResult]) -> dict[str, dict[str, Shares]]:

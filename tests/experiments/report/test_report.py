@@ -9,7 +9,7 @@ from fake_runs import LAYERS, write_run
 from rich.console import Console
 
 from binorm.experiments.errors import UserError
-from binorm.experiments.report import console_table, write_report
+from binorm.experiments.report.page import console_table, write_report
 
 HOSTILE = "<script>alert(1)</script>|`*x*`"
 
@@ -293,3 +293,22 @@ def test_pictures_of_responses_are_shown_where_a_run_holds_them(comparison):
     (folder / "stage1-channel3.png").write_text("<svg onload=alert(1)>")
     with pytest.raises(UserError, match="not a PNG"):
         write_report(comparison)
+
+
+def test_with_validation_pictures_they_choose_the_best_epoch(tmp_path):
+    for norm in ("bn", "bin"):
+        run = write_run(tmp_path, norm, 0, evaluation=("test", "validation"))
+        rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+        for row, (test, validation) in zip(rows, [(10, 60), (20, 80), (30, 70), (25, 75)], strict=True):
+            row |= {"test_accuracy": str(test), "validation_accuracy": str(validation)}
+        with (run / "metrics.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+    report = write_report(tmp_path)
+    (row,) = (row for row in report.rows if (row.norm, row.evaluation) == ("bn", "test"))
+    assert (row.last.mean, row.best.mean) == (25, 20)  # not 30, which the test set would choose
+    for text in (report.html.read_text(), report.markdown.read_text(), printed(report)):
+        assert "chosen on validation pictures" in text
+        assert "chosen on the test set" not in text
+        assert "flatters" not in text

@@ -11,7 +11,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
-from binorm.experiments.figure_style import SCREEN, Output, add_axes, encode, new_figure, shorten
+from binorm.experiments.report.figure_style import SCREEN, Output, add_axes, encode, new_figure, shorten
 
 # Shares up to the first number of a pair are drawn as opaque as the second says.
 LEVELS = ((0.02, 0.1), (0.05, 0.22), (0.1, 0.38), (0.25, 0.56), (0.5, 0.77), (1.0, 1.0))

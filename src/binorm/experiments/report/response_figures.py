@@ -5,7 +5,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from binorm.experiments.figure_style import COLUMN_WIDTH, Output, add_axes, encode, shorten
+from binorm.experiments.report.figure_style import COLUMN_WIDTH, Output, add_axes, encode, shorten
 
 ROWS = ("picture", "gate as\nlearned", "gate 0\n(instance)", "gate 1\n(batch)")
 _LEFT, _RIGHT, _HEAD, _FOOT, _GAP = 0.66, 0.42, 0.22, 0.2, 0.03  # inches

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from binorm.experiments.figure_style import SCREEN, Output, add_axes, encode, new_figure, shorten
-from binorm.experiments.statistics import spread
+from binorm.experiments.report.figure_style import SCREEN, Output, add_axes, encode, new_figure, shorten
+from binorm.experiments.report.statistics import spread
 
 
 @dataclass(frozen=True)

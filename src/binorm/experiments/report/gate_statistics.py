@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from binorm.experiments.published import GATES
-from binorm.experiments.run_folder import GateLayer, GatePoint
+from binorm.experiments.report.published import GATES
+from binorm.experiments.report.run_folder import GateLayer, GatePoint
 from binorm.gates import HISTOGRAM_BINS
 
 Group = TypeVar("Group")

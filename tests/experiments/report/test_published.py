@@ -1,6 +1,6 @@
 import pytest
 
-from binorm.experiments.published import GATES, accuracy, late_learning_curve, recipes
+from binorm.experiments.report.published import GATES, accuracy, late_learning_curve, recipes
 
 
 def test_every_reported_network_has_both_norms_and_bin_is_higher():

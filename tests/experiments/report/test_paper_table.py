@@ -10,14 +10,17 @@ from rich.console import Console
 from scipy import stats
 
 from binorm.experiments.errors import UserError
-from binorm.experiments.paper_columns import read_columns
-from binorm.experiments.paper_table import blocks, console_paper_table, write_table
+from binorm.experiments.report.paper_columns import read_columns
+from binorm.experiments.report.paper_table import blocks, console_paper_table, write_table
 
 BN = {"icdar2003-resnet8": (64.0, 65.0, 66.0), "chars74k-resnet8": (70.0, 71.0, 72.0)}
 BIN = {"icdar2003-resnet8": (67.0, 69.0, 69.5), "chars74k-resnet8": (71.0, 70.5, 75.0)}
 TITLES = {
     "icdar2003-resnet8": "ICDAR 2003 characters, ResNet-8",
     "icdar2003-resnet14": "ICDAR 2003 characters, ResNet-14",
+    "icdar2003-resnet20": "ICDAR 2003 characters, ResNet-20",
+    "icdar2003-resnet32": "ICDAR 2003 characters, ResNet-32",
+    "icdar2005-lower-resnet8": "ICDAR 2005 small letters, ResNet-8",
     "chars74k-resnet8": "Chars74K characters, ResNet-8",
 }
 

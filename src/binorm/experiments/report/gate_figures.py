@@ -9,8 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from binorm.experiments.figure_style import COLUMN_WIDTH, INK, SCREEN, Output, add_axes, encode, new_figure, shorten
-from binorm.experiments.gate_statistics import LayerMeans
+from binorm.experiments.report.figure_style import (
+    COLUMN_WIDTH,
+    INK,
+    SCREEN,
+    Output,
+    add_axes,
+    encode,
+    new_figure,
+    shorten,
+)
+from binorm.experiments.report.gate_statistics import LayerMeans
 
 
 @dataclass(frozen=True)

@@ -1,38 +1,34 @@
 """The report of a comparison: one page, its Markdown twin and the numbers as JSON, from run folders alone."""
 
 import dataclasses
-import html
 import json
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from binorm.experiments import gate_pictures, gate_statistics, tables
 from binorm.experiments.atomic import write_bytes_atomically, write_text_atomically
 from binorm.experiments.errors import UserError
-from binorm.experiments.figure_style import DARK, norm_colours
-from binorm.experiments.pictures import learning_curves, responses, samples
-from binorm.experiments.published import GATES
-from binorm.experiments.run_folder import RunResult, find_runs, read_run
-from binorm.experiments.statistics import number, signed
-from binorm.experiments.tables import BASELINE, Cost, Failure, Row, Run
+from binorm.experiments.progress import duration
+from binorm.experiments.report import gate_pictures, gate_statistics, tables
+from binorm.experiments.report.figure_style import DARK, norm_colours
+from binorm.experiments.report.pictures import learning_curves, responses, samples
+from binorm.experiments.report.published import GATES
+from binorm.experiments.report.rendering import environment, finite_or_null, listed, seeds_text
+from binorm.experiments.report.run_folder import RunResult, find_runs, read_run
+from binorm.experiments.report.statistics import number
+from binorm.experiments.report.tables import BASELINE, BEST_ON_TEST, LAST_EPOCH, Cost, Failure, Row, Run
 
-LAST_EPOCH = "last epoch"
-BEST_EPOCH = "best epoch (chosen on the test set)"
 EXPLANATION = (
     "Mean ± sample standard deviation over runs. The last epoch is the main figure. Differences are paired by seed; "
     "their 95 % intervals and p-values are those of the paired t-test, not corrected for the number of comparisons. "
-    "The best epoch is chosen with the labels of the very pictures it is measured on, so it flatters."
 )
+FLATTERS = "The best epoch is chosen with the labels of the very pictures it is measured on, so it flatters."
 CURVES_EXPLANATION = (
     "Lines are means over runs, bands ± one standard deviation, and the number is the mean of the last epoch. "
     "Axes are fitted to what comes after the first fifth of training."
@@ -63,6 +59,7 @@ class Report:
         title: of the recipe.
         summary: one sentence: what was compared, on what.
         schedule: ``"short schedule: 5 of 164 epochs"`` where runs are shorter than their recipe, else None.
+        best_label: what the best epoch is called, by what chose it.
         rows: the accuracies, by evaluation set, then norm.
         costs: by norm.
         notes: what a reader must know before believing the table.
@@ -73,6 +70,7 @@ class Report:
     title: str
     summary: str
     schedule: str | None
+    best_label: str
     rows: tuple[Row, ...]
     costs: tuple[Cost, ...]
     notes: tuple[str, ...]
@@ -98,6 +96,7 @@ def write_report(folder: Path) -> Report:
         title=str(done[0].config.get("title", folder.name)) if done else folder.name,
         summary=_summary(runs),
         schedule=tables.schedule_label(runs),
+        best_label=tables.best_label(runs),
         rows=tables.accuracy_rows(runs),
         costs=tables.costs(runs),
         notes=tables.notes(runs),
@@ -118,9 +117,9 @@ def write_report(folder: Path) -> Report:
     for picture in (picture for group in pictures.values() for picture in group):
         write_bytes_atomically(folder / "figures" / picture.file, picture.content)
     context = _context(report, runs) | pictures
-    write_text_atomically(report.markdown, _environment(markdown=True).get_template("report.md.jinja").render(context))
+    write_text_atomically(report.markdown, environment(markdown=True).get_template("report.md.jinja").render(context))
     write_text_atomically(report.json, json.dumps(_as_json(report, runs), indent=1, allow_nan=False) + "\n")
-    write_text_atomically(report.html, _environment().get_template("report.html.jinja").render(context))
+    write_text_atomically(report.html, environment().get_template("report.html.jinja").render(context))
     return report
 
 
@@ -130,7 +129,7 @@ def console_table(report: Report) -> Table:
         title=Text(report.title), caption=Text(report.schedule) if report.schedule else None, box=box.SIMPLE_HEAD
     )
     table.add_column("top-1, %")
-    for heading in ("runs", LAST_EPOCH, f"difference to {BASELINE}\n(95 % interval)", BEST_EPOCH):
+    for heading in ("runs", LAST_EPOCH, f"difference to {BASELINE}\n(95 % interval)", report.best_label):
         table.add_column(heading, justify="right")
     for evaluation in dict.fromkeys(row.evaluation for row in report.rows):
         table.add_section()
@@ -157,22 +156,10 @@ def _summary(runs: Sequence[Run]) -> str:
     networks = dict.fromkeys(run.config.get("model", "unknown network") for run in done)
     data = dict.fromkeys(run.record.data.get("name", "unknown data") for run in done)
     return (
-        f"{_listed(tables.norms_of(runs))} in {_listed(networks)} on {_listed(data)} ({trained}), "
-        f"{_listed(lengths)} epoch{'s' * (lengths != [1])}, {_seeds({run.seed for run in done})}, "
-        f"on {_listed(sorted(machines))}."
+        f"{listed(tables.norms_of(runs))} in {listed(networks)} on {listed(data)} ({trained}), "
+        f"{listed(lengths)} epoch{'s' * (lengths != [1])}, {seeds_text({run.seed for run in done})}, "
+        f"on {listed(sorted(machines))}."
     )
-
-
-def _listed(names: Iterable[object]) -> str:
-    *most, last = map(str, names)
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def _seeds(seeds: set[int]) -> str:
-    low, high = min(seeds), max(seeds)
-    if len(seeds) > 2 and len(seeds) == high - low + 1:
-        return f"seeds {low} to {high}"
-    return f"seed{'s' * (len(seeds) > 1)} {_listed(sorted(seeds))}"
 
 
 def _context(report: Report, runs: Sequence[Run]) -> dict[str, Any]:
@@ -186,7 +173,7 @@ def _context(report: Report, runs: Sequence[Run]) -> dict[str, Any]:
         "tables": {name: [row for row in report.rows if row.evaluation == name] for name in sets},
         "pictures_of": {name: _set_size(done, name) for name in sets},
         "reach": {name: _reach(report, name) for name in sets},
-        "explanation": EXPLANATION,
+        "explanation": EXPLANATION + (FLATTERS if report.best_label == BEST_ON_TEST else ""),
         "curves_explanation": CURVES_EXPLANATION,
         "gates": gates,
         "gate_summaries": {norm: gate_statistics.summary(groups) for norm, groups in gates.items()},
@@ -199,10 +186,10 @@ def _context(report: Report, runs: Sequence[Run]) -> dict[str, Any]:
         "colours": {norm: (light, DARK[light]) for norm, light in norm_colours(tables.norms_of(runs)).items()},
         "baseline": BASELINE,
         "last_epoch": LAST_EPOCH,
-        "best_epoch": BEST_EPOCH,
+        "best_epoch": report.best_label,
         "skipped": _skipped(runs),
         "commands": list(dict.fromkeys(record.command for record in records)),
-        "total_time": _duration(sum(record.seconds for record in records)),
+        "total_time": duration(sum(record.seconds for record in records)),
         "run_count": len(runs),
         "started": min((record.started for record in records), default=""),
         "provenance": tables.provenance(runs),
@@ -228,43 +215,6 @@ def _skipped(runs: Sequence[Run]) -> list[str]:
     return sorted(map(str, dict.fromkeys(names)))
 
 
-def _duration(seconds: float) -> str:
-    """``"45 s"``, ``"3 min 20 s"``, ``"1 h 12 min"``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours:,} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def _environment(markdown: bool = False) -> Environment:
-    """Templates in which every value is escaped unless it is marked as safe: run files are not trusted."""
-    environment = Environment(
-        loader=PackageLoader("binorm.experiments"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # For Markdown, this runs before the escaping for HTML, which then lets the result through.
-        finalize=_escape_markdown if markdown else None,
-    )
-    environment.filters |= {"number": number, "signed": signed, "attribute": _attribute}
-    return environment
-
-
-def _escape_markdown(value: object) -> Markup:
-    """``value`` as text that GitHub's Markdown shows literally, on one line."""
-    if isinstance(value, Markup):
-        return value
-    text = html.escape(" ".join(str(value).split()), quote=False)
-    return Markup(re.sub(r"([\\`*_{}\[\]|#~$])", r"\\\1", text))  # noqa: S704 - escaped in this line
-
-
-def _attribute(value: object) -> Markup:
-    """``value`` inside an HTML tag of a Markdown file, where its characters mean nothing to Markdown."""
-    return Markup(html.escape(str(value)))  # noqa: S704 - escaped in this line
-
-
 def _as_json(report: Report, runs: Sequence[Run]) -> Any:
     """The report's numbers and those of each run, without paths of this machine; what is not finite becomes null."""
     entries = {key: value for key, value in dataclasses.asdict(report).items() if not isinstance(value, Path)}
@@ -277,17 +227,9 @@ def _as_json(report: Report, runs: Sequence[Run]) -> Any:
             "norm": run.norm,
             "seed": run.seed,
             "last": {name: run.accuracies(name)[-1] for name in run.evaluation_sets},
-            "best": {name: max(run.accuracies(name)) for name in run.evaluation_sets},
+            "best": {name: tables.best_accuracy(run, name) for name in run.evaluation_sets},
             "record": dataclasses.asdict(run.record),
         }
         for run in tables.finished(runs)
     ]
-    return _finite(entries)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return finite_or_null(entries)

@@ -1,0 +1,1 @@
+"""From run folders to what people read: tables, figures, the report of one recipe, the table of several."""
