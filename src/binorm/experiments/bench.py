@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 from torch.utils.benchmark import Timer
 
-from binorm import BatchInstanceNorm2d, BatchInstanceNormAct2d
+from binorm import BatchInstanceNorm2d, BatchInstanceNormAct2d, gate_parameters
 from binorm.experiments.errors import UserError, known
 from binorm.experiments.machine import describe_machine, describe_versions
 
@@ -154,6 +154,8 @@ def _times(case: Case, x: Tensor, rounds: int) -> list[tuple[float, float, float
 def _step(case: Case, make: Callable[[int], nn.Module], x: Tensor) -> Step:
     norm = make(x.shape[1]).to(x.device).train(case.training)
     if not case.training:
+        for gate in gate_parameters(norm):
+            gate.data.fill_(0.5)  # at 1, evaluation on the CPU is PyTorch's batch norm
 
         @torch.no_grad()
         def evaluate() -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +17,7 @@ from binorm.experiments.data.verification import Verification, check, examine_da
 from binorm.experiments.errors import UserError, known
 
 EMBEDDED = "embedded"
+HINT = "'binorm data NAME' says what --data may be and where to get it; $BINORM_DATA or --data is searched"
 
 
 def data_table(root: Path | None) -> Table:
@@ -30,12 +32,16 @@ def data_table(root: Path | None) -> Table:
     root = root or data_root()
     if root is not None and not root.is_dir():
         raise UserError(f"there is no folder {root} to look for data sets in: check --data or $BINORM_DATA")
-    table = Table("name", "what", title="data sets")
-    table.add_column("pictures", justify="right")
+    table = Table(title="data sets", box=box.SIMPLE_HEAD, caption=HINT)
+    table.add_column("name")
+    table.add_column("pictures", justify="right", no_wrap=True)
     table.add_column("classes", justify="right")
-    table.add_column("found at", overflow="fold")
+    table.add_column("found", overflow="fold")
     for name, entry in DATASETS.items():
-        table.add_row(name, Text(entry.title), _counts(entry), f"{entry.classes:,}", Text(_place(name, root)))
+        counts = " + ".join(f"{count:,}" for count in entry.pictures.values()) or "not known"
+        found = Text(Path(_place(name, root)).name)
+        what = Text.assemble((name, "bold"), "\n", (entry.title, "dim"))
+        table.add_row(what, counts, f"{entry.classes:,}", found)
     return table
 
 
@@ -65,7 +71,7 @@ def describe(name: str, root: Path | None = None) -> RenderableType:
         "found at": _place(name, root or data_root()),
         "download": f"binorm data prepare {name} --data DIR" if entry.download else "",
     }
-    table = Table(title=name, show_header=False)
+    table = Table(title=name, show_header=False, box=box.SIMPLE_HEAD)
     for key, value in facts.items():
         if value:
             table.add_row(key, Text(value))
