@@ -17,6 +17,7 @@ from binorm.experiments import checkpoint
 from binorm.experiments.checkpoint import load_network
 from binorm.experiments.errors import Interrupted, UserError
 from binorm.experiments.recorder import Recorder
+from binorm.experiments.run import run_status
 from binorm.experiments.tasks.classification import DivergenceError
 
 
@@ -133,6 +134,15 @@ def test_another_configuration_in_the_same_folder_is_refused(tmp_path):
     tiny.train(tmp_path)
     with pytest.raises(UserError, match=r"another configuration \(lr 0\.05 there, 0\.5 asked for\)"):
         tiny.train(tmp_path, recipe=dataclasses.replace(tiny.RECIPE, lr=0.5))
+
+
+def test_a_run_from_before_a_field_existed_counts_as_its_default(tmp_path):
+    folder = tiny.train(tmp_path)
+    lines = (folder / "config.yaml").read_text().splitlines()
+    (folder / "config.yaml").write_text("\n".join(line for line in lines if not line.startswith("validation")))
+    assert run_status(folder, tiny.RECIPE) == "finished"
+    with pytest.raises(UserError, match=r"\(validation 0\.0 there, 0\.1 asked for\)"):
+        run_status(folder, dataclasses.replace(tiny.RECIPE, validation=0.1))
 
 
 def test_a_run_in_use_is_refused(tmp_path):
