@@ -91,6 +91,35 @@ def test_a_budget_given_again_goes_on_with_the_length_it_chose(tmp_path, console
     assert "epochs: 2" in (tmp_path / "tiny/bin/seed0/config.yaml").read_text()
 
 
+def test_recipes_that_a_stopped_command_did_not_reach_keep_their_length_too(tmp_path, console, tiny_data, monkeypatch):
+    other = dataclasses.replace(tiny.RECIPE, name="other", epochs=6, full_epochs=6)
+    with monkeypatch.context() as patch:
+        patch.setattr(compare, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            _compare(tmp_path, console, budget=38.0, recipes=[tiny.RECIPE, other])
+    _compare(tmp_path, console, norms=["bn"], budget=1000.0, recipes=[tiny.RECIPE, other])
+    assert "epochs: 1\n" in (tmp_path / "tiny/bn/seed0/config.yaml").read_text()
+    assert "epochs: 3\n" in (tmp_path / "other/bn/seed0/config.yaml").read_text()
+
+
+def test_a_folder_without_runs_is_not_begun(tmp_path, console, tiny_data):
+    (tmp_path / "tiny/bn/seed0").mkdir(parents=True)
+    _compare(tmp_path, console, norms=["bn"], budget=9.0)
+    assert "epochs: 2\n" in (tmp_path / "tiny/bn/seed0/config.yaml").read_text()
+
+
+def test_a_network_that_cannot_take_the_pictures_is_an_error_before_training():
+    with pytest.raises(UserError, match=r"imagenet_resnet18 with in cannot take a batch of 8 pictures of 16x16 \(Exp"):
+        measure(dataclasses.replace(tiny.RECIPE, model="imagenet_resnet18"), ["in"], tiny.dataset(), SETTINGS, 16)
+
+
+def test_too_large_a_batch_is_an_error_before_any_recipe_is_trained(tmp_path, console, tiny_data):
+    large = dataclasses.replace(tiny.RECIPE, name="large", batch_size=64)
+    with pytest.raises(UserError, match="42 training pictures, fewer than one batch of 64"):
+        _compare(tmp_path, console, recipes=[tiny.RECIPE, large])
+    assert not (tmp_path / "tiny").exists()
+
+
 def test_a_budget_below_one_epoch_says_what_one_takes(tmp_path, console, tiny_data):
     with pytest.raises(UserError, match="one epoch of every run takes about 8 s .* more than the --budget of 2 s"):
         _compare(tmp_path, console, budget=2.0)

@@ -186,6 +186,7 @@ def test_no_arguments_show_the_help_and_exit_2(capsys):
             "unknown task 'clasification', did you mean",
         ),
         (["compare", "digits", "--dataset", "digts"], "unknown data set 'digts', did you mean 'digits'"),
+        (["train", "digits", "--seed", "-1"], "a seed should be at least 0 .got -1"),
         (["train", "digits", "--norm", "bnn"], "unknown norm 'bnn'"),
         (["train", "digits", "--batch_size", "100000"], "fewer than one batch of 100000"),
         (["train", "cifar10-resnet20"], "cifar10 needs --data"),

@@ -13,6 +13,27 @@ def test_shipped_recipes_load_and_name_known_things(name):
     assert recipe.name == name
     assert recipe.dataset in DATASETS
     assert recipe.model in MODELS
+    assert recipe.dropout == 0 or recipe.model == "wrn28_10"
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "milestones", "decay", "weight_decay", "batch"),
+    [
+        ("cifar100-alexnet", 164, [81, 122], 0.1, 5e-4, 128),
+        ("cifar100-resnet164", 164, [81, 122], 0.1, 1e-4, 128),
+        ("cifar100-preresnet110", 164, [81, 122], 0.1, 1e-4, 128),
+        ("cifar100-wrn28_10", 200, [60, 120, 160], 0.2, 5e-4, 128),
+        ("cifar100-resnext29_8x64d", 300, [150, 225], 0.1, 5e-4, 128),
+        ("cifar100-densenet_bc100_12", 300, [150, 225], 0.1, 1e-4, 64),
+        ("imagenet-resnet18", 90, [31, 61], 0.1, 1e-4, 256),
+    ],
+)
+def test_schedules_are_those_of_the_code_base_that_the_authors_started_from(
+    name, epochs, milestones, decay, weight_decay, batch
+):
+    recipe = load_recipe(name)
+    assert (recipe.epochs, recipe.milestones, recipe.lr_decay) == (epochs, milestones, decay)
+    assert (recipe.weight_decay, recipe.batch_size, recipe.lr) == (weight_decay, batch, 0.1)
 
 
 def test_cifar_recipe_is_the_authors():
@@ -54,6 +75,7 @@ def test_own_recipe_file(tmp_path):
         ("title: a\ndataset: digits\nmodel: resnet8\nepochs: 0\n", "epochs should be at least 1"),
         ("title: a\ndataset: digits\nmodel: resnet8\nepochs: 2\nlr: .nan\n", "lr should be at least 0"),
         ("title: a\ndataset: digits\nepochs: 2\n", "model"),
+        ("title: a\ndataset: digits\nmodel: resnet8\nepochs: 2\non: true\n", "unknown field .*'True'"),
         ("- a\n- list\n", "should hold the fields"),
         ("title: [\n", "not valid YAML"),
     ],

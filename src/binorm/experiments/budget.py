@@ -62,6 +62,14 @@ def _measure(recipe: Recipe, norm: str, classes: int, settings: Settings, size: 
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, settings.precision == "bfloat16"):
             network(pictures)
 
+    try:
+        step()
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{recipe.model} with {norm} cannot take a batch of {batch} pictures of {size}x{size} ({reason}): choose "
+            "another --image_size, --model or --batch_size, or leave the norm out"
+        ) from error
     training = _seconds(step, device) / batch
     network.eval()
     return Cost(training, _seconds(evaluate, device) / batch)

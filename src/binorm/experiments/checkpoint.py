@@ -69,6 +69,8 @@ def load_network(path: Path) -> tuple[nn.Module, Trained]:
         UserError: if there is no such file, it is damaged, or its weights do not fit the network it names.
     """
     path = _weights_path(path)
+    if path.name == LAST_CHECKPOINT.name:
+        raise UserError(f"{path.parent.parent} has not finished training: repeat the command that began it")
     state, metadata = read_safetensors(path)
     try:
         fields = json.loads(metadata["binorm"])

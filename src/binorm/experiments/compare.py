@@ -1,15 +1,18 @@
 """Many runs side by side: every recipe and norm with every seed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 from rich.console import Console
 
 from binorm.experiments import data
+from binorm.experiments.atomic import write_text_atomically
 from binorm.experiments.budget import Cost, measure, share_of_schedule
 from binorm.experiments.data.dataset import Dataset, ImageSet
+from binorm.experiments.data.streaming import IMAGE_SIZE
 from binorm.experiments.data.validation import hold_out
 from binorm.experiments.errors import UserError, known
 from binorm.experiments.machine import choose_settings
@@ -17,11 +20,11 @@ from binorm.experiments.models import check_name
 from binorm.experiments.models.norms import NORMS
 from binorm.experiments.progress import ProgressDisplay, duration
 from binorm.experiments.recipe import Recipe
-from binorm.experiments.run import run, run_folder, run_status
+from binorm.experiments.run import check_batch_size, run, run_folder, run_status
 from binorm.experiments.tasks import TASKS
 from binorm.experiments.tasks.classification import DivergenceError
 
-STREAMED_SIZE = 224  # of pictures that are decoded as they are needed, where the recipe names no size
+SCHEDULE_FILE = "schedule.json"  # beside a recipe's runs: the length that a budget chose for them
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +58,7 @@ def train_all(
     """Train what is not finished yet, seed by seed, so that an early look already compares pairs.
 
     With a ``budget`` in seconds every recipe's schedule is shortened by the same share, so that all open runs fit into
-    it as far as a short measurement tells; recipes with runs in ``out`` keep the length that those have.
+    it as far as a short measurement tells. Recipes that were begun in ``out`` keep their length, whatever is left.
     A diverged run does not stop the others; its error is returned.
 
     Raises:
@@ -63,11 +66,15 @@ def train_all(
     """
     _check(recipes, norms, seeds)
     wanted = [(norm, seed) for seed in seeds for norm in norms]
+    begun: dict[str, int] = {}
     if budget is not None:
-        recipes = [_as_begun(recipe, out) for recipe in recipes]
+        begun = {recipe.name: epochs for recipe in recipes if (epochs := _epochs_begun(out / recipe.name))}
+        recipes = [recipe.shortened(begun.get(recipe.name, recipe.epochs)) for recipe in recipes]
     plans = _plans(recipes, wanted, data_path, out, console)
     if budget is not None:
-        plans = _shortened(plans, budget, out, console)
+        plans = _shortened(plans, begun, budget, console)
+        for plan in plans:
+            _keep_schedule(plan.recipe, out)
     for plan in plans:
         _announce(plan, console)
     if len(plans) > 1:
@@ -83,7 +90,9 @@ def _check(recipes: Sequence[Recipe], norms: list[str], seeds: list[int]) -> Non
     for norm in norms:
         known("norm", norm, NORMS)
     if not seeds:
-        raise UserError("seeds should be at least 1 (got 0)")
+        raise UserError("seeds should be at least 1 (got none)")
+    if min(seeds) < 0:
+        raise UserError(f"a seed should be at least 0 (got {min(seeds)})")
     if not norms or len(set(norms)) < len(norms):
         raise UserError(f"norms should name each norm once (got {','.join(norms)!r})")
 
@@ -106,6 +115,7 @@ def _plans(
             loaded[key] = hold_out(data.load(recipe.dataset, data_path, recipe.image_size), recipe.validation)
             _warn_of_skipped(loaded[key], console)
         dataset = loaded[key]
+        check_batch_size(recipe, dataset)
         settings = choose_settings(recipe, len(dataset.train))
         costs = measure(recipe, [norm for norm, _ in open_runs], dataset, settings, _size(dataset, recipe))
         plans.append(_Plan(recipe, dataset, open_runs, costs))
@@ -113,7 +123,7 @@ def _plans(
 
 
 def _size(dataset: Dataset, recipe: Recipe) -> int:
-    own = int(dataset.train.images.shape[1]) if isinstance(dataset.train, ImageSet) else STREAMED_SIZE
+    own = int(dataset.train.images.shape[1]) if isinstance(dataset.train, ImageSet) else IMAGE_SIZE
     return recipe.image_size or own
 
 
@@ -125,34 +135,45 @@ def _warn_of_skipped(dataset: Dataset, console: Console) -> None:
         )
 
 
-def _as_begun(recipe: Recipe, out: Path) -> Recipe:
-    """The recipe at the length of the runs that an earlier budget began, so that they are gone on with."""
-    for path in sorted((out / recipe.name).glob("*/seed*/config.yaml")):
+def _epochs_begun(folder: Path) -> int | None:
+    """The length that an earlier budget chose for a recipe, or that the runs in its folder have."""
+    for path in (folder / SCHEDULE_FILE, *sorted(folder.glob("*/seed*/config.yaml"))):
         try:
-            return recipe.shortened(int(yaml.safe_load(path.read_text())["epochs"]))
+            return int(yaml.safe_load(path.read_text())["epochs"])  # JSON is YAML
         except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
-            continue  # `run_status` says what is wrong with it
-    return recipe
+            continue  # not there; of a damaged run, `run_status` says what is wrong with it
+    return None
 
 
-def _shortened(plans: list[_Plan], budget: float, out: Path, console: Console) -> list[_Plan]:
-    free = [plan for plan in plans if not (out / plan.recipe.name).exists()]
-    rest = budget - sum(plan.seconds() for plan in plans if plan not in free)
+def _keep_schedule(recipe: Recipe, out: Path) -> None:
+    """Write the length down for all recipes before the first is trained, so that the same command finds it again."""
+    try:
+        (out / recipe.name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {out} ({error.strerror}): choose another --out") from error
+    write_text_atomically(out / recipe.name / SCHEDULE_FILE, json.dumps({"epochs": recipe.epochs}) + "\n")
+
+
+def _shortened(plans: list[_Plan], begun: Mapping[str, int], budget: float, console: Console) -> list[_Plan]:
+    """The plans with the schedules of those that were not begun shortened to what the others leave of the budget."""
+    free = [plan for plan in plans if plan.recipe.name not in begun]
     if not free:
         return plans
-    full = sum(plan.seconds() for plan in free)
-    epochs = share_of_schedule(full, max(rest, 0.0), {plan.recipe.name: plan.recipe.epochs for plan in free})
+    taken = sum(plan.seconds() for plan in plans if plan not in free)
+    epochs = share_of_schedule(
+        sum(plan.seconds() for plan in free),
+        max(budget - taken, 0.0),
+        {plan.recipe.name: plan.recipe.epochs for plan in free},
+    )
     shortened = [
-        _Plan(plan.recipe.shortened(epochs[plan.recipe.name]), plan.dataset, plan.runs, plan.costs)
-        if plan in free
-        else plan
-        for plan in plans
+        replace(plan, recipe=plan.recipe.shortened(epochs.get(plan.recipe.name, plan.recipe.epochs))) for plan in plans
     ]
     needed = sum(plan.seconds() for plan in shortened)
     if needed > 1.1 * budget:
+        rest = f", besides the {duration(taken)} that is left of what was begun" if taken else ""
         raise UserError(
-            f"one epoch of every run takes about {duration(needed)} on this machine, more than the --budget of "
-            f"{duration(budget)}: give more, or fewer --norms or --seeds"
+            f"one epoch of every run takes about {duration(needed - taken)} on this machine{rest}, more than the "
+            f"--budget of {duration(budget)}: give more, or fewer --norms or --seeds"
         )
     lengths = ", ".join(f"{plan.recipe.name} {plan.recipe.epochs} of {plan.recipe.full_epochs}" for plan in shortened)
     console.print(f"a budget of {duration(budget)} allows these epochs: {lengths}")

@@ -13,6 +13,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from binorm.experiments.errors import UserError, known
 
+VALIDATION = "validation"  # the name of the evaluation set that the recipe's field of that name holds out
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 
 
@@ -39,7 +40,7 @@ class Recipe:
         crop_padding: training pictures are padded by so many black pixels, then cropped at random; 0 for no crop.
         flip: training pictures are mirrored half of the time.
         resized_crop: training pictures are random parts (8 % to 100 % of the area) brought to one size, as on ImageNet.
-        image_size: height and width of the pictures that the network sees; 0 for the data set's own.
+        image_size: height and width of the pictures that the network sees; 0 for the data set's own, or 224.
         validation: share of the training pictures that is held out and evaluated as "validation", to choose by.
         dropout: of networks that have it, such as wide ResNets.
         precision: auto takes bfloat16 where the machine computes fast in it.
@@ -132,7 +133,7 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
     fields = {"name": path.stem, **_read_yaml(path)}
     overrides = overrides or {}
     for key in (*fields, *overrides):
-        known(f"field of recipe {name!r}:", key, FIELDS)
+        known(f"field of recipe {name!r}:", str(key), FIELDS)
     epochs = overrides.get("epochs")
     if epochs is None or "epochs" not in fields:
         return parse_recipe({**fields, **overrides}, source=str(path))

@@ -13,9 +13,9 @@ from torch import nn
 
 from binorm import gate_summary, named_gates
 from binorm.experiments.atomic import write_text_atomically
+from binorm.experiments.report.run_folder import GATES_FILE
 
 METRICS_FILE = "metrics.csv"
-GATES_FILE = "gates.json"
 
 
 class Recorder(Callback):

@@ -94,15 +94,20 @@ def run(
         return _Run(recipe, norm, seed, dataset, folder, command).train(display)
 
 
+def check_batch_size(recipe: Recipe, dataset: Dataset) -> None:
+    """Raise a `UserError` where an epoch would have no batch."""
+    if len(dataset.train) < recipe.batch_size:
+        raise UserError(
+            f"{dataset.name} has {len(dataset.train)} training pictures, fewer than one batch of "
+            f"{recipe.batch_size}: choose a smaller --batch_size"
+        )
+
+
 class _Run:
     def __init__(self, recipe: Recipe, norm: str, seed: int, dataset: Dataset, folder: Path, command: str) -> None:
         self.recipe, self.norm, self.seed = recipe, norm, seed
         self.dataset, self.folder, self.command = dataset, folder, command
-        if len(dataset.train) < recipe.batch_size:
-            raise UserError(
-                f"{dataset.name} has {len(dataset.train)} training pictures, fewer than one batch of "
-                f"{recipe.batch_size}: choose a smaller --batch_size"
-            )
+        check_batch_size(recipe, dataset)
         self.settings = choose_settings(recipe, len(dataset.train))
         torch.manual_seed(seed)  # every norm starts from the same weights
         network = create(recipe.model, len(dataset.classes), norm, recipe.dropout)

@@ -26,12 +26,13 @@ def _run(options: Namespace, command: str) -> int:
     out = Path(options.out)
     norms, seeds = options.norms.split(","), list(range(options.seeds))
     diverged = train_all(recipes, norms, seeds, data_path(options), out, command, CONSOLE, budget)
-    folders = [out / recipe.name for recipe in recipes]
-    _report(folders, out)
-    if "figures" in options:
-        _write_figures(folders, Path(options.figures), options.format)
     for error in diverged:
         ERRORS.print("[bold red]diverged:[/]", plain(str(error)))
+    folders = _report([out / recipe.name for recipe in recipes])
+    if len(folders) > 1:
+        _write_table(folders, out)
+    if "figures" in options:
+        _write_figures(folders, Path(options.figures), options.format)
     return 2 if diverged else 0
 
 
@@ -54,18 +55,26 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _report(folders: list[Path], out: Path) -> None:
-    """Each recipe's report, and the table of all of them where there are several."""
+def _report(folders: list[Path]) -> list[Path]:
+    """Write each recipe's report; return the folders with a finished run, which there is more to say of."""
     from binorm.experiments.report.page import console_table, write_report
+
+    finished = []
+    for folder in folders:
+        report = write_report(folder)
+        CONSOLE.print(console_table(report), soft_wrap=False)
+        CONSOLE.print(plain(f"report: {report.html}"))
+        if report.rows:
+            finished.append(folder)
+    return finished
+
+
+def _write_table(folders: list[Path], out: Path) -> None:
     from binorm.experiments.report.paper_table import console_paper_table, write_table
 
-    for folder in folders:
-        CONSOLE.print(console_table(write_report(folder)), soft_wrap=False)
-        CONSOLE.print(f"report: {folder / 'report.html'}")
-    if len(folders) > 1:
-        table = write_table(folders, out)
-        CONSOLE.print(console_paper_table(table), soft_wrap=False)
-        CONSOLE.print(f"table: {out / 'table.html'}")
+    table = write_table(folders, out)
+    CONSOLE.print(console_paper_table(table), soft_wrap=False)
+    CONSOLE.print(plain(f"table: {table.html}"))
 
 
 def _write_figures(folders: list[Path], out: Path, file_format: str) -> None:

@@ -22,9 +22,10 @@ from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.data.file_tree import open_tree
 from binorm.experiments.data.image_folder import DecodedSplit, check_memory
 from binorm.experiments.data.torchvision_table import TEST_SHARE, TORCHVISION_SETS, TorchvisionSet
-from binorm.experiments.data.validation import VALIDATION, hold_out
+from binorm.experiments.data.validation import hold_out
 from binorm.experiments.data.verification import Examined, digest
 from binorm.experiments.errors import UserError
+from binorm.experiments.recipe import VALIDATION
 
 FILE_LISTS = ("samples", "_samples", "_image_files", "_images")  # where torchvision's sets keep their files' names
 

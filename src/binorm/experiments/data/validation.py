@@ -6,8 +6,7 @@ import torch
 
 from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.errors import UserError
-
-VALIDATION = "validation"
+from binorm.experiments.recipe import VALIDATION
 
 
 def hold_out(dataset: Dataset, share: float) -> Dataset:

@@ -48,7 +48,7 @@ def create(name: str, num_classes: int, norm: str = "bin", dropout: float = 0.0)
     norm_layer = known("norm", norm, NORMS)
     build = known("network", name, MODELS) if ":" not in name else None
     if dropout and (build is None or "dropout" not in signature(build).parameters):
-        raise UserError(f"{name} takes no dropout (got {dropout}): leave it out, or choose wrn28_10")
+        raise UserError(f"{name} takes no dropout (got {dropout}): give --dropout 0, or choose wrn28_10")
     if build is None:
         return create_from_zoo(name, num_classes, norm)
     network = build(num_classes, norm_layer, **({"dropout": dropout} if dropout else {}))

@@ -33,12 +33,15 @@ def replace_batch_norms(network: nn.Module, name: str, norm: str) -> nn.Module:
     """Replace the batch norms of ``network``, called ``name``, by one of `NORMS`; its other weights stay.
 
     Raises:
-        UserError: for ibn-a in a network without stages of blocks.
+        UserError: for ibn-a in a network without stages of blocks, and for batch norms of a kind of its own.
     """
     if norm == "ibn-a":
         insert_ibn_a(network, name)
     elif norm in ("bin", "bn+in"):
-        network = convert_batch_norm(network)
+        try:
+            network = convert_batch_norm(network)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{name} cannot have {norm}: {error}") from error
         if norm == "bn+in":
             for gate in gate_parameters(network):
                 gate.data.fill_(0.5)

@@ -22,13 +22,13 @@ from binorm.experiments.report.published import GATES
 from binorm.experiments.report.rendering import environment, finite_or_null, listed, seeds_text
 from binorm.experiments.report.run_folder import RunResult, find_runs, read_run
 from binorm.experiments.report.statistics import number
-from binorm.experiments.report.tables import BASELINE, BEST_ON_TEST, LAST_EPOCH, Cost, Failure, Row, Run
+from binorm.experiments.report.tables import BASELINE, BEST_ON_VALIDATION, LAST_EPOCH, Cost, Failure, Row, Run
 
 EXPLANATION = (
     "Mean ± sample standard deviation over runs. The last epoch is the main figure. Differences are paired by seed; "
     "their 95 % intervals and p-values are those of the paired t-test, not corrected for the number of comparisons. "
 )
-FLATTERS = "The best epoch is chosen with the labels of the very pictures it is measured on, so it flatters."
+FLATTERS = "A best epoch that is chosen on the test set knows the labels it is measured on, so it flatters."
 CURVES_EXPLANATION = (
     "Lines are means over runs, bands ± one standard deviation, and the number is the mean of the last epoch. "
     "Axes are fitted to what comes after the first fifth of training."
@@ -173,7 +173,7 @@ def _context(report: Report, runs: Sequence[Run]) -> dict[str, Any]:
         "tables": {name: [row for row in report.rows if row.evaluation == name] for name in sets},
         "pictures_of": {name: _set_size(done, name) for name in sets},
         "reach": {name: _reach(report, name) for name in sets},
-        "explanation": EXPLANATION + (FLATTERS if report.best_label == BEST_ON_TEST else ""),
+        "explanation": EXPLANATION + ("" if report.best_label == BEST_ON_VALIDATION else FLATTERS),
         "curves_explanation": CURVES_EXPLANATION,
         "gates": gates,
         "gate_summaries": {norm: gate_statistics.summary(groups) for norm, groups in gates.items()},

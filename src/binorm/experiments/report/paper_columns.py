@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from binorm.experiments.errors import UserError
-from binorm.experiments.recipe import load_recipe, recipe_names
+from binorm.experiments.recipe import VALIDATION, load_recipe, recipe_names
 from binorm.experiments.report import published, tables
 from binorm.experiments.report.published import Published
 from binorm.experiments.report.run_folder import find_runs, read_run
@@ -25,9 +25,8 @@ from binorm.experiments.report.statistics import (
 from binorm.experiments.report.tables import BASELINE, Row, Run
 
 COMPARED = "bin"
-VALIDATION = "validation"  # the name that data.validation gives to pictures for choosing; its import takes seconds
 # Not what is trained but how fast, and what people call it; the number of epochs has its own place in the table.
-_NOT_COMPARED = {"name", "title", "epochs", "full_epochs", "precision", "compile"}
+_NOT_COMPARED = {"name", "title", "epochs", "precision", "compile"}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from binorm.experiments.data.validation import VALIDATION
+from binorm.experiments.recipe import VALIDATION
 from binorm.experiments.report.run_folder import RunRecord, RunResult, UnfinishedRun, norm_rank
 from binorm.experiments.report.statistics import PairedDifference, Spread, paired_difference, spread
 
@@ -14,6 +14,7 @@ BASELINE = "bn"
 LAST_EPOCH = "last epoch"
 BEST_ON_TEST = "best epoch (chosen on the test set)"
 BEST_ON_VALIDATION = "best epoch (chosen on validation pictures)"
+BEST_ON_EITHER = "best epoch (chosen on validation pictures where there are any, else on the test set)"
 Run = RunResult | UnfinishedRun
 
 
@@ -111,8 +112,10 @@ def best_accuracy(run: RunResult, evaluation: str) -> float:
 def best_label(runs: Sequence[Run]) -> str:
     """What to call the best epoch, by what chose it."""
     done = finished(runs)
-    validated = bool(done) and all(VALIDATION in run.evaluation_sets for run in done)
-    return BEST_ON_VALIDATION if validated else BEST_ON_TEST
+    validated = [VALIDATION in run.evaluation_sets for run in done]
+    if not any(validated):
+        return BEST_ON_TEST
+    return BEST_ON_VALIDATION if all(validated) else BEST_ON_EITHER
 
 
 def costs(runs: Sequence[Run]) -> tuple[Cost, ...]:
