@@ -156,8 +156,7 @@ def _batch_norm(norm: _BatchInstanceNorm, name: str) -> type[nn.Module]:
 def _check_gates(norms: dict[str, _BatchInstanceNorm], tolerance: float) -> None:
     below = []
     for name, norm in norms.items():
-        norm.clip_gate_()
-        gate = norm.gate.detach()
+        gate = norm.gate.detach().clamp(0.0, 1.0)  # of a copy: nothing changes unless all can
         if not bool((gate >= 1.0 - tolerance).all()):  # so that NaN is below, too
             below.append(f"{name or 'the module'} (smallest gate {gate.min().item():.8g})")
     if below:
@@ -169,13 +168,15 @@ def _check_gates(norms: dict[str, _BatchInstanceNorm], tolerance: float) -> None
 
 def _add_gate(norm: nn.Module, counterpart: type[_BatchInstanceNorm], model: nn.Module) -> None:
     """Make a batch norm a ``counterpart``; its gate stands where its parameters stand, else where the model's do."""
-    tensors = (norm.weight, norm.running_mean, *model.parameters())
-    like = cast(torch.Tensor, next((each for each in tensors if each is not None), torch.empty(0)))
+    tensors = (*norm.parameters(recurse=False), *norm.buffers(recurse=False), *model.parameters())
+    floats = (each for each in tensors if each.is_floating_point())
+    like = next(floats, torch.empty(0))
+    gate = nn.Parameter(torch.ones(cast(int, norm.num_features), device=like.device, dtype=like.dtype))
     vars(norm)["converted_from"] = type(norm)
     norm.__class__ = counterpart
     norm = cast(_BatchInstanceNorm, norm)
     norm.gate_init = 1.0
-    norm.gate = nn.Parameter(torch.ones(norm.num_features, device=like.device, dtype=like.dtype))
+    norm.gate = gate
     if isinstance(norm, BatchInstanceNormAct2d):
         for name in ("drop", "act"):
             if not hasattr(norm, name):  # timm's synchronised layer works without them

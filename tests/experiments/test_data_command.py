@@ -28,23 +28,22 @@ def _printed(renderable):
 
 
 def _row(name, table):
-    return next(line for line in table.splitlines() if f"│ {name} " in line)
+    return next(line for line in table.splitlines() if line.split()[:1] == [name])
 
 
 def test_table_lists_every_data_set_and_where_it_was_found(tmp_path):
     write_pictures(tmp_path / "cifar10", per_class=1)
     printed = _printed(data_table(tmp_path))
-    assert all(f"│ {name} " in printed for name in DATASETS)
-    assert str(tmp_path / "cifar10") in _row("cifar10", printed)
-    assert str(tmp_path) not in _row("cifar100", printed)
-    assert "embedded" in _row("digits", printed)
-    assert "50,000 train + 10,000 test" in _row("cifar10", printed)
+    assert all(_row(name, printed) for name in DATASETS)
+    assert _row("cifar10", printed).split() == ["cifar10", "50,000", "+", "10,000", "10", "cifar10"]
+    assert _row("cifar100", printed).split() == ["cifar100", "50,000", "+", "10,000", "100"]
+    assert _row("digits", printed).split()[-1] == "embedded"
 
 
 def test_table_looks_into_the_data_folder_of_the_environment(tmp_path, monkeypatch):
     write_mnist(tmp_path)
     monkeypatch.setenv("BINORM_DATA", str(tmp_path))
-    assert str(tmp_path) in _row("mnist", _printed(data_table(None)))
+    assert tmp_path.name in _row("mnist", _printed(data_table(None)))
 
 
 def test_table_without_any_folder_still_lists_everything():

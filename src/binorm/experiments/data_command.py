@@ -146,6 +146,8 @@ def prepare(name: str, path: Path | None, image_size: int = 0) -> str:
         UserError: for an unknown name, and for data that is absent, incomplete or something else.
     """
     entry = known("data set", name, DATASETS)
+    if path is None and entry.needs:
+        path = locate(name)
     if entry.download is not None and path is not None and not path.is_file() and not is_present(name, path):
         entry.download(path)
     dataset = load(name, path, image_size)

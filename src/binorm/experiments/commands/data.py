@@ -21,8 +21,9 @@ def _run(options: Namespace, command: str) -> int:
             f"binorm data takes the name of one data set after {action or 'verify or prepare'} "
             f"(got {' '.join(options.what)!r}); 'binorm data' lists them"
         )
-    if "shards" in options and action != "prepare":
-        raise UserError("--shards belongs to 'binorm data prepare'")
+    for option in ("shards", "image_size"):
+        if option in options and action != "prepare":
+            raise UserError(f"--{option} belongs to 'binorm data prepare'")
     if action == "verify":
         return _verify(words[0], path)
     if action == "prepare":
@@ -48,9 +49,14 @@ def _prepare(name: str, path: Path | None, options: Namespace) -> int:
         from binorm.experiments.data import load
         from binorm.experiments.data.shards import write_shards
 
-        counts = write_shards(load(name, path, image_size), Path(options.shards))
-        written = ", ".join(f"{count:,} {split}" for split, count in counts.items())
-        CONSOLE.print(plain(f"{name}: shards of {written} pictures are in {options.shards}: give that as --data"))
+        with CONSOLE.status("writing shards") as status:
+            counts = write_shards(
+                load(name, path, image_size),
+                Path(options.shards),
+                report=lambda done, total: status.update(f"{done:,} of {total:,} pictures written"),
+            )
+        written = " and ".join(f"{count:,} {split}" for split, count in counts.items())
+        CONSOLE.print(plain(f"{name}: {written} shards are in {options.shards}: give that folder as --data"))
     else:
         CONSOLE.print(plain(prepare(name, path, image_size)))
     return 0

@@ -65,6 +65,8 @@ def load(name: str, path: Path | None, image_size: int = 0) -> Dataset:
             data set cannot be had at.
     """
     entry = known("data set", name, DATASETS)
+    if image_size < 0:
+        raise UserError(f"image_size should be a number of pixels, or 0 for the data set's own (got {image_size})")
     if image_size not in (0, entry.size) and not entry.resizes:
         raise UserError(
             f"the pictures of {name} are {entry.size}x{entry.size} pixels and are not resized "
@@ -96,8 +98,15 @@ def find(name: str, root: Path) -> Path | None:
     entry = DATASETS[name]
     if entry.inside:
         places = (root / name, root / f"{name}.zip", root)
-        return next((place for place in places if torchvision_sets.is_present(name, place)), None)
+        return next((place for place in places if _is_present(name, place)), None)
     return next((root / each for each in entry.usual_names if (root / each).exists()), None)
+
+
+def _is_present(name: str, place: Path) -> bool:
+    try:
+        return torchvision_sets.is_present(name, place)
+    except UserError:  # a damaged file hides no other data set; whoever asks for it is told
+        return False
 
 
 def data_root() -> Path | None:

@@ -170,7 +170,7 @@ def _parse_tags(tree: FileTree, name: str) -> list[tuple[str, str]]:
     parser.EntityDeclHandler = refuse
     try:
         parser.Parse(tree.read(name), True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two for odd encodings
         raise UserError(f"{name} in {tree.path} is not XML ({error}): download it again") from error
     return tagged
 

@@ -132,7 +132,7 @@ def _read_batch(kind: _Kind, tree: FileTree, name: str) -> ImageSet:
         batch = _ArrayUnpickler(io.BytesIO(tree.read(name)), encoding="bytes").load()
         labels = torch.tensor(batch[kind.label_key], dtype=torch.int64)
         pixels = numpy.asarray(batch[b"data"], dtype=numpy.uint8).reshape(len(labels), 3, *SIZE)
-    except (pickle.UnpicklingError, EOFError, KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError, AttributeError, *_HOSTILE) as error:
         raise UserError(
             f"{name} in {tree.path} is not a whole {kind.title} batch ({error}): download it again"
         ) from error
@@ -140,6 +140,9 @@ def _read_batch(kind: _Kind, tree: FileTree, name: str) -> ImageSet:
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= last:
         raise UserError(f"{name} in {tree.path} has labels outside 0..{last}: is it another data set?")
     return ImageSet(torch.from_numpy(pixels.transpose(0, 2, 3, 1).copy()), labels)
+
+
+_HOSTILE = (OverflowError, MemoryError, SystemError)  # what numbers that nobody published raise
 
 
 class _ArrayUnpickler(pickle.Unpickler):

@@ -2,7 +2,6 @@
 
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,8 +13,8 @@ from typing import Any
 import numpy
 
 from binorm.experiments.data.dataset import EncodedPicture
-from binorm.experiments.data.file_tree import MAX_FILE_BYTES
-from binorm.experiments.data.image_folder import is_picture
+from binorm.experiments.data.file_tree import DAMAGE, MAX_FILE_BYTES
+from binorm.experiments.data.image_folder import BrokenPictureError, is_picture
 from binorm.experiments.errors import UserError
 
 SHUFFLE_BUFFER = 2000  # pictures of shards that are in memory to be shuffled: about 200 MB of ImageNet
@@ -58,7 +57,9 @@ class EncodedFiles:
     def _read_checked(self, name: str) -> bytes:
         try:
             return self._read(name)
-        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, NotImplementedError) as error:
+        except DAMAGE as error:
+            raise BrokenPictureError(str(error) or type(error).__name__) from error
+        except OSError as error:
             raise UserError(f"cannot read {name} in {self.source}: {error}") from error
 
 

@@ -11,10 +11,11 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from binorm.experiments.data.dataset import ImageSet
-from binorm.experiments.data.file_tree import FileTree
+from binorm.experiments.data.file_tree import DamagedFileError, FileTree
 from binorm.experiments.errors import UserError
 
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp"}
+FORMATS = ("PNG", "JPEG", "BMP", "PPM", "WEBP")  # whatever a file's name: others may start programs to be decoded
 MAX_MEMORY_BYTES = 8 * 2**30  # of one split's decoded pictures
 MAX_PIXELS = 2**26  # of one encoded picture; known from its header, before anything is decoded
 
@@ -116,7 +117,7 @@ def read_pictures(
         try:
             images[len(labels)] = decode(tree.read(file), size, resize)
             labels.append(label)
-        except BrokenPictureError as error:
+        except (BrokenPictureError, DamagedFileError) as error:
             if not skip_broken:
                 raise UserError(
                     f"{file} in {tree.path} is broken ({error}): evaluation needs every picture, so replace it"
@@ -158,7 +159,7 @@ def opened(data: bytes) -> Iterator[Image.Image]:
         BrokenPictureError: if it cannot be opened, or what happens to it inside the context cannot be done.
     """
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             # Pillow itself refuses only twice as much, and its warning cannot be made an error in one thread alone.
             if picture.width * picture.height > MAX_PIXELS:
                 raise ValueError(f"{picture.width}x{picture.height} pixels are more than a photograph has")

@@ -11,6 +11,7 @@ import numpy
 
 from binorm.experiments.data.dataset import Dataset, EncodedSet
 from binorm.experiments.data.encoded import EncodedFiles, folder_reader, zip_reader
+from binorm.experiments.data.file_tree import DAMAGE
 from binorm.experiments.data.image_folder import is_picture
 from binorm.experiments.data.shards import looks_like_shards, read_shards
 from binorm.experiments.errors import UserError
@@ -128,7 +129,7 @@ def _sort_flat(path: Path, flat: Sequence[str], solutions: Sequence[str], read: 
     try:
         rows = list(csv.DictReader(io.StringIO(read(solutions[0]).decode())))
         classes = {row["ImageId"]: row["PredictionString"].split()[0] for row in rows}
-    except (OSError, KeyError, IndexError, AttributeError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, KeyError, IndexError, AttributeError, UnicodeDecodeError, csv.Error, *DAMAGE) as error:
         raise UserError(
             f"{solutions[0]} in {path} should have the columns ImageId and PredictionString: {error!r}"
         ) from error

@@ -46,7 +46,7 @@ def read_shards(path: Path) -> tuple[tuple[str, ...], dict[str, EncodedShards]]:
         raise UserError(
             f"{path} has shards, but not their {INDEX_FILE}: copy it from where they were written, or write them again"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path / INDEX_FILE} is damaged ({error!r}): copy it again") from error
     if empty := [split for split, shards in listed.items() if not shards]:
         raise UserError(f"{path / INDEX_FILE} lists no shards for {' and '.join(empty)}")

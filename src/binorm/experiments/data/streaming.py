@@ -216,4 +216,7 @@ def process_rank() -> tuple[int, int]:
 def default_threads() -> int:
     """The cores that this process may use, shared among the processes that torchrun started on the machine."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE") or 1))
+    processes = os.environ.get("LOCAL_WORLD_SIZE") or "1"
+    if not (processes.isdecimal() and int(processes)):
+        raise UserError(f"LOCAL_WORLD_SIZE={processes} is not a number of processes")
+    return max(1, cores // int(processes))

@@ -117,6 +117,8 @@ def _validation(tree: FileTree, labels: dict[str, int]) -> list[tuple[str, str]]
         found = [(folder + line[0], line[1] if len(line) > 1 else "") for line in lines]
         place = "val_annotations.txt"
         named = {name for name, _ in found}
+        if len(named) != len(found):
+            raise UserError(f"{place} in {tree.path} names {len(found) - len(named)} pictures twice: download it again")
         for text, names in (("names absent pictures", named - pictures), ("misses pictures", pictures - named)):
             if names:
                 raise UserError(f"{place} in {tree.path} {text}: {len(names)}, such as {min(names)}")

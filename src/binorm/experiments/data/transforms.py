@@ -13,7 +13,7 @@ from functools import partial
 import numpy
 from PIL import Image, UnidentifiedImageError
 
-from binorm.experiments.data.image_folder import BrokenPictureError
+from binorm.experiments.data.image_folder import FORMATS, BrokenPictureError
 
 AREA = (0.08, 1.0)  # of the picture; this and the next are those that networks for ImageNet are trained with
 ASPECT = (3 / 4, 4 / 3)
@@ -112,7 +112,7 @@ def _cut(data: bytes, choose: Callable[[int, int], Box], size: int, sharpness: f
     side. EXIF's orientation is ignored, as published accuracies on ImageNet have it.
     """
     with _decoding():
-        picture: Image.Image = Image.open(io.BytesIO(data))
+        picture: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
     if picture.width * picture.height > MAX_PIXELS:  # known from the header: nothing large is ever decoded
         raise BrokenPictureError(f"{picture.width}x{picture.height} pixels are more than a photograph has")
     box = choose(*picture.size)

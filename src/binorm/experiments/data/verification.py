@@ -135,7 +135,7 @@ class Verification:
             found.append(f"{len(labels)} classes with pictures, expected {self.classes}")
         if self.wrong_size:
             size = f"{self.size[0]}x{self.size[1]}"
-            found.append(f"{len(self.wrong_size):,} pictures are not {size}: {', '.join(self.wrong_size)}")
+            found.append(f"{len(self.wrong_size):,} pictures are not {size}: {', '.join(self.wrong_size[:EXAMPLES])}")
         return found + [f"broken: {name} ({reason})" for name, reason in self.broken]
 
     @property

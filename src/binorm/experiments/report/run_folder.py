@@ -4,13 +4,14 @@ import csv
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
 from binorm.experiments.errors import UserError
+from binorm.experiments.recipe import FIELDS
 from binorm.gates import HISTOGRAM_BINS
 
 T = TypeVar("T")
@@ -196,7 +197,9 @@ def _read_config(path: Path) -> dict[str, Any]:
     _check(isinstance(config, dict), path, "it should hold the fields of a recipe")
     for key in ("epochs", "full_epochs"):
         _field(config, key, int, path)
-    return dict(config)
+    # A field that came after the run had its default then.
+    defaults = {name: each.default for name, each in FIELDS.items() if each.default is not MISSING}
+    return defaults | dict(config)
 
 
 def _read_metrics(path: Path, evaluation_sets: tuple[str, ...], epochs: int) -> dict[str, tuple[float, ...]]:
