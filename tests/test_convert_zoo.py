@@ -170,7 +170,7 @@ def timm_norm(**options: object) -> nn.Module:
         {"act_layer": nn.PReLU, "act_kwargs": {"init": 0.1}},
         {"drop_layer": lambda: nn.Dropout2d(0.5)},
     ],
-    ids=str,
+    ids=["relu", "no activation", "silu", "gelu", "hard swish", "leaky relu", "prelu", "dropout"],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @torch.no_grad()
