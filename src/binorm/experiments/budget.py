@@ -28,10 +28,10 @@ class Cost:
     training: float
     evaluation: float
 
-    def epoch(self, dataset: Dataset) -> float:
-        """Seconds of one epoch with the evaluation after it."""
+    def epoch(self, dataset: Dataset, pictures: int) -> float:
+        """Seconds of one epoch over so many training pictures, with the evaluation after it."""
         evaluated = sum(len(images) for images in dataset.evaluation.values())
-        return self.training * len(dataset.train) + self.evaluation * evaluated
+        return self.training * pictures + self.evaluation * evaluated
 
 
 def measure(recipe: Recipe, norms: Sequence[str], dataset: Dataset, settings: Settings, size: int) -> dict[str, Cost]:

@@ -22,6 +22,11 @@ WEIGHTS_FILE = "model.safetensors"
 LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
 
 
+def weights_of(folder: Path, domain: str) -> Path:
+    """The file of a network with the running statistics of one domain, where it has them for each."""
+    return folder / f"model-{domain}.safetensors"
+
+
 class AtomicCheckpointIO(CheckpointIO):
     """How Lightning saves and loads: through a synced temporary file, and never unpickling objects."""
 

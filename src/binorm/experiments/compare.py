@@ -12,37 +12,47 @@ from binorm.experiments import data
 from binorm.experiments.atomic import write_text_atomically
 from binorm.experiments.budget import Cost, measure, share_of_schedule
 from binorm.experiments.data.dataset import Dataset, ImageSet
+from binorm.experiments.data.domain_batches import steps_an_epoch
 from binorm.experiments.data.streaming import IMAGE_SIZE
-from binorm.experiments.data.validation import hold_out
 from binorm.experiments.errors import UserError, known
 from binorm.experiments.machine import choose_settings
 from binorm.experiments.models import check_name
 from binorm.experiments.models.norms import NORMS
 from binorm.experiments.progress import ProgressDisplay, duration
+from binorm.experiments.protocols import Loader, expand
 from binorm.experiments.recipe import Recipe
-from binorm.experiments.run import check_batch_size, run, run_folder, run_status
+from binorm.experiments.run import check_batch_size, epoch_pictures, run, run_folder, run_status
 from binorm.experiments.tasks import TASKS
 from binorm.experiments.tasks.classification import DivergenceError
 
 SCHEDULE_FILE = "schedule.json"  # beside a recipe's runs: the length that a budget chose for them
 
 
-@dataclass(frozen=True, eq=False)
-class _Plan:
-    """One recipe with its data, the runs that are still to be trained, and what each norm costs."""
+@dataclass(frozen=True)
+class _Job:
+    """One run that is still to be trained: its recipe, in which no domain is left open, and what an epoch of it takes.
+
+    ``steps`` and ``pictures`` of training are those of an epoch, as are ``seconds``, estimated, with the evaluation.
+    """
 
     recipe: Recipe
-    dataset: Dataset
-    runs: list[tuple[str, int]]
-    costs: dict[str, Cost]
+    norm: str
+    seed: int
+    steps: int
+    pictures: int
+    seconds: float
 
-    def seconds_an_epoch(self) -> float:
-        """Of all open runs together."""
-        return sum(self.costs[norm].epoch(self.dataset) for norm, _ in self.runs)
+
+@dataclass(frozen=True)
+class _Plan:
+    """One recipe with the runs that it stands for and that are still to be trained."""
+
+    recipe: Recipe
+    jobs: tuple[_Job, ...]
 
     def seconds(self) -> float:
         """Of all open runs, estimated."""
-        return self.recipe.epochs * self.seconds_an_epoch()
+        return self.recipe.epochs * sum(job.seconds for job in self.jobs)
 
 
 def train_all(
@@ -54,23 +64,25 @@ def train_all(
     command: str,
     console: Console,
     budget: float | None = None,
+    methods: Sequence[str] | None = None,
 ) -> list[DivergenceError]:
     """Train what is not finished yet, seed by seed, so that an early look already compares pairs.
 
     With a ``budget`` in seconds every recipe's schedule is shortened by the same share, so that all open runs fit into
     it as far as a short measurement tells. Recipes that were begun in ``out`` keep their length, whatever is left.
-    A diverged run does not stop the others; its error is returned.
+    A diverged run does not stop the others; its error is returned. ``methods`` are those of recipes over several
+    domains; None for the recipe's own and its baseline.
 
     Raises:
         UserError: for unknown names, unusable data or an ``out`` that holds something else.
     """
     _check(recipes, norms, seeds)
-    wanted = [(norm, seed) for seed in seeds for norm in norms]
     begun: dict[str, int] = {}
     if budget is not None:
         begun = {recipe.name: epochs for recipe in recipes if (epochs := _epochs_begun(out / recipe.name))}
         recipes = [recipe.shortened(begun.get(recipe.name, recipe.epochs)) for recipe in recipes]
-    plans = _plans(recipes, wanted, data_path, out, console)
+    loader = Loader(data_path)
+    plans = _plans(recipes, norms, seeds, methods, loader, out, console)
     if budget is not None:
         plans = _shortened(plans, begun, budget, console)
         for plan in plans:
@@ -79,7 +91,7 @@ def train_all(
         _announce(plan, console)
     if len(plans) > 1:
         console.print(f"all together: about {duration(sum(plan.seconds() for plan in plans))}")
-    return [error for plan in plans for error in _train(plan, out, command, console)]
+    return [error for plan in plans for error in _train(plan, loader, out, command, console)]
 
 
 def _check(recipes: Sequence[Recipe], norms: list[str], seeds: list[int]) -> None:
@@ -98,28 +110,58 @@ def _check(recipes: Sequence[Recipe], norms: list[str], seeds: list[int]) -> Non
 
 
 def _plans(
-    recipes: Sequence[Recipe], wanted: list[tuple[str, int]], data_path: Path | None, out: Path, console: Console
+    recipes: Sequence[Recipe],
+    norms: Sequence[str],
+    seeds: Sequence[int],
+    methods: Sequence[str] | None,
+    loader: Loader,
+    out: Path,
+    console: Console,
 ) -> list[_Plan]:
-    """A plan for each recipe with open runs; data that several recipes share is loaded once."""
-    loaded: dict[tuple[str, int, float], Dataset] = {}
+    """A plan for each recipe with open runs."""
+    costs: dict[tuple[object, ...], Cost] = {}
     plans = []
     for recipe in recipes:
-        statuses = {each: run_status(run_folder(out, recipe, *each), recipe) for each in wanted}
-        open_runs = [each for each, status in statuses.items() if status not in ("finished", "diverged")]
-        if done := len(wanted) - len(open_runs):
+        parts = expand(recipe, loader.path, methods)
+        wanted = [(part, norm, seed) for seed in seeds for part in parts for norm in norms]
+        opened = [each for each in wanted if _is_open(*each, out)]
+        if done := len(wanted) - len(opened):
             console.print(f"{done} of {len(wanted)} runs are done already, in {out / recipe.name}")
-        if not open_runs:
-            continue
-        key = recipe.dataset, recipe.image_size, recipe.validation
-        if key not in loaded:
-            loaded[key] = hold_out(data.load(recipe.dataset, data_path, recipe.image_size), recipe.validation)
-            _warn_of_skipped(loaded[key], console)
-        dataset = loaded[key]
-        check_batch_size(recipe, dataset)
-        settings = choose_settings(recipe, len(dataset.train))
-        costs = measure(recipe, [norm for norm, _ in open_runs], dataset, settings, _size(dataset, recipe))
-        plans.append(_Plan(recipe, dataset, open_runs, costs))
+        jobs = []
+        for part in parts:
+            runs = [(norm, seed) for each, norm, seed in opened if each == part]
+            if runs:
+                jobs += _jobs(part, runs, loader.dataset(part), costs, console)
+        if jobs:
+            # Seed by seed, so that an early look compares pairs.
+            plans.append(_Plan(recipe, tuple(sorted(jobs, key=lambda job: seeds.index(job.seed)))))
     return plans
+
+
+def _is_open(recipe: Recipe, norm: str, seed: int, out: Path) -> bool:
+    return run_status(run_folder(out, recipe, norm, seed), recipe) not in ("finished", "diverged")
+
+
+def _jobs(
+    recipe: Recipe,
+    runs: Sequence[tuple[str, int]],
+    dataset: Dataset,
+    costs: dict[tuple[object, ...], Cost],
+    console: Console,
+) -> list[_Job]:
+    """The open runs of a recipe, with what they cost; networks that were measured before are not measured again."""
+    if not any(recipe.name in key for key in costs):
+        _warn_of_skipped(dataset, console)
+    check_batch_size(recipe, dataset)
+    steps, pictures = steps_an_epoch(recipe, dataset), epoch_pictures(recipe, dataset)
+    settings, size = choose_settings(recipe, pictures), _size(dataset, recipe)
+    jobs = []
+    for norm, seed in runs:
+        key = (recipe.name, norm, len(dataset.classes), size)
+        if key not in costs:
+            costs[key] = measure(recipe, [norm], dataset, settings, size)[norm]
+        jobs.append(_Job(recipe, norm, seed, steps, pictures, costs[key].epoch(dataset, pictures)))
+    return jobs
 
 
 def _size(dataset: Dataset, recipe: Recipe) -> int:
@@ -181,24 +223,37 @@ def _shortened(plans: list[_Plan], begun: Mapping[str, int], budget: float, cons
 
 
 def _announce(plan: _Plan, console: Console) -> None:
-    recipe, settings = plan.recipe, choose_settings(plan.recipe, len(plan.dataset.train))
-    each = ", ".join(
-        f"{norm} {duration(recipe.epochs * cost.epoch(plan.dataset))}" for norm, cost in plan.costs.items()
-    )
+    recipe, jobs = plan.recipe, plan.jobs
+    settings = choose_settings(recipe, max(job.pictures for job in jobs))
+    by_norm: dict[str, list[float]] = {}
+    for job in jobs:
+        by_norm.setdefault(job.norm, []).append(recipe.epochs * job.seconds)
+    each = ", ".join(f"{norm} {_range(seconds)}" for norm, seconds in by_norm.items())
     console.print(
-        f"{recipe.title}: {len(plan.dataset.train):,} training pictures, {_counted(recipe.epochs, 'epoch')}"
-        f"{_short(recipe)}, {_counted(len(plan.runs), 'run')} on {settings}\n"
+        f"{recipe.title}: {_pictures(jobs)} training pictures an epoch, {_counted(recipe.epochs, 'epoch')}"
+        f"{_short(recipe)}, {_counted(len(jobs), 'run')} on {settings}\n"
         f"  about {duration(plan.seconds())} in all by a short measurement (a run: {each})"
     )
 
 
-def _train(plan: _Plan, out: Path, command: str, console: Console) -> list[DivergenceError]:
+def _pictures(jobs: Sequence[_Job]) -> str:
+    low, high = min(job.pictures for job in jobs), max(job.pictures for job in jobs)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _range(seconds: Sequence[float]) -> str:
+    low, high = duration(min(seconds)), duration(max(seconds))
+    return low if low == high else f"{low} to {high}"
+
+
+def _train(plan: _Plan, loader: Loader, out: Path, command: str, console: Console) -> list[DivergenceError]:
     diverged = []
-    steps = plan.recipe.epochs * (len(plan.dataset.train) // plan.recipe.batch_size)
-    with ProgressDisplay(console, len(plan.runs), steps) as display:
-        for norm, seed in plan.runs:
+    steps = sum(plan.recipe.epochs * job.steps for job in plan.jobs)
+    with ProgressDisplay(console, len(plan.jobs), steps) as display:
+        for job in plan.jobs:
+            recipe = replace(job.recipe, epochs=plan.recipe.epochs, milestones=plan.recipe.milestones)  # by a budget
             try:
-                run(plan.recipe, norm, seed, plan.dataset, out, command, display)
+                run(recipe, job.norm, job.seed, loader.dataset(recipe), out, command, display)
             except DivergenceError as error:
                 diverged.append(error)
     return diverged

@@ -1,15 +1,16 @@
 """What ``binorm data`` says of the data sets, and what it does with one: verify a copy, or prepare it for training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+from torch import Tensor
 
 from binorm.experiments.data.cache import cache_folder
-from binorm.experiments.data.catalog import DATASETS, Entry, data_root, find, load, locate
+from binorm.experiments.data.catalog import DATASETS, Entry, data_root, find, load, load_domains, locate
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.torchvision_sets import is_present
 from binorm.experiments.data.torchvision_table import TEST_SHARE
@@ -21,7 +22,7 @@ HINT = "'binorm data NAME' says what --data may be and where to get it; $BINORM_
 
 
 def data_table(root: Path | None) -> Table:
-    """Every data set: name, what it shows, pictures, classes, and where it was found.
+    """Every data set: name, what it shows, its domains, pictures, classes, and where it was found.
 
     Args:
         root: the folder that is searched for their usual names; None for ``$BINORM_DATA``.
@@ -38,10 +39,13 @@ def data_table(root: Path | None) -> Table:
     table.add_column("classes", justify="right")
     table.add_column("found", overflow="fold")
     for name, entry in DATASETS.items():
-        counts = " + ".join(f"{count:,}" for count in entry.pictures.values()) or "not known"
+        counts = [sum(entry.pictures.values())] if entry.domains else entry.pictures.values()
+        shown = " + ".join(f"{count:,}" for count in counts) or "not known"
         found = Text(Path(_place(name, root)).name)
         what = Text.assemble((name, "bold"), "\n", (entry.title, "dim"))
-        table.add_row(what, counts, f"{entry.classes:,}", found)
+        if entry.domains:
+            what.append(f"\ndomains: {', '.join(entry.domains)}", "dim")
+        table.add_row(what, shown, _classes(entry), found)
     return table
 
 
@@ -59,14 +63,14 @@ def describe(name: str, root: Path | None = None) -> RenderableType:
     size = f"{entry.size}x{entry.size} pixels"
     facts = {
         "what": entry.title,
+        "domains": (", ".join(entry.domains) or "the folders that the data have") * entry.has_domains,
         "pictures": _counts(entry),
-        "split": f"{TEST_SHARE:.0%} of each class, drawn with a fixed seed, are the test set"
-        * ("all" in entry.pictures),
-        "classes": f"{entry.classes:,}",
+        "split": f"{TEST_SHARE:.0%} of each class, drawn with a fixed seed, are the test set" * entry.own_split,
+        "classes": _classes(entry),
         "size": f"{size} unless --image_size says otherwise" if entry.resizes else size,
         "--data": entry.needs or "not needed: it is embedded",
         "published at": entry.url,
-        "licence": entry.licence or "none known here: see where it is published",
+        "licence": entry.licence or "none known here: see where it is published" * bool(entry.url),
         "looked for as": ", ".join(entry.usual_names),
         "found at": _place(name, root or data_root()),
         "download": f"binorm data prepare {name} --data DIR" if entry.download else "",
@@ -128,7 +132,9 @@ def verify(name: str, path: Path | None, progress: Callable[[str], None] | None 
         pictures = entry.examine(path)
     else:
         pictures = examine_dataset(load(name, path))
-    return VerificationReport(check(Verification(name, entry.pictures, entry.classes, size), pictures, progress), path)
+    found = check(Verification(name, entry.pictures, entry.classes, size), pictures, progress)
+    found.classes = found.classes or len(set().union(*found.present.values()))  # where the data say it
+    return VerificationReport(found, path)
 
 
 def prepare(name: str, path: Path | None, image_size: int = 0) -> str:
@@ -150,6 +156,8 @@ def prepare(name: str, path: Path | None, image_size: int = 0) -> str:
         path = locate(name)
     if entry.download is not None and path is not None and not path.is_file() and not is_present(name, path):
         entry.download(path)
+    if entry.domains_at is not None and path is not None:
+        return _prepare_domains(name, path, image_size, entry.domains_at(path))
     dataset = load(name, path, image_size)
     sets = {"train": dataset.train, **dataset.evaluation}
     counts = " and ".join(f"{len(pictures):,} {split}" for split, pictures in sets.items())
@@ -158,16 +166,39 @@ def prepare(name: str, path: Path | None, image_size: int = 0) -> str:
         return f"{name}: {counts} pictures are embedded and need no preparation"
     if len(in_memory) < len(sets):
         return f"{name}: {counts} pictures at {path} are decoded as they are needed and not kept"
+    return f"{name}: {counts} pictures of {_size_and_place(in_memory, dataset.skipped)}"
+
+
+def _prepare_domains(name: str, path: Path, image_size: int, domains: tuple[str, ...]) -> str:
+    """Every domain that is there; what the cache then holds does not depend on which domains and classes a run uses."""
+    prepared = load_domains(name, path, image_size, shared_classes=True, only=domains)
+    counts = " and ".join(
+        f"{len(domain.train):,} + {len(domain.test):,} {each}" for each, domain in prepared.domains.items()
+    )
+    absent = [domain for domain in DATASETS[name].domains if domain not in domains]
+    without = f"; without {', '.join(absent)}, not there" if absent else ""
+    in_memory = [part.images for domain in prepared.domains.values() for part in (domain.train, domain.test)]
+    return (
+        f"{name}: {counts} pictures of {len(prepared.classes)} classes, train + test, of "
+        f"{_size_and_place(in_memory, prepared.skipped)}{without}"
+    )
+
+
+def _size_and_place(in_memory: Sequence[Tensor], skipped: Sequence[str]) -> str:
     size = sum(images.nbytes for images in in_memory)
     height, width = in_memory[0].shape[1:3]
-    skipped = f"; left out because they are broken: {', '.join(dataset.skipped)}" if dataset.skipped else ""
-    return f"{name}: {counts} pictures of {width}x{height} pixels, {size / 1e6:,.1f} MB, in {cache_folder()}{skipped}"
+    left_out = f"; left out because they are broken: {', '.join(skipped)}" if skipped else ""
+    return f"{width}x{height} pixels, {size / 1e6:,.1f} MB, in {cache_folder()}{left_out}"
 
 
 def _counts(entry: Entry) -> str:
     if not entry.pictures:
         return "not known"
     return " + ".join(f"{count:,} {split}" for split, count in entry.pictures.items())
+
+
+def _classes(entry: Entry) -> str:
+    return f"{entry.classes:,}" if entry.classes else "as found"
 
 
 def _place(name: str, root: Path | None) -> str:

@@ -6,12 +6,11 @@ import torch
 from rich import box
 from rich.table import Table
 
-from binorm.experiments import data
 from binorm.experiments.checkpoint import load_network
 from binorm.experiments.data.batches import evaluation_batches
-from binorm.experiments.data.validation import hold_out
 from binorm.experiments.errors import UserError
 from binorm.experiments.machine import choose_settings
+from binorm.experiments.protocols import Loader
 
 
 def evaluate(checkpoint: Path, data_path: Path | None) -> Table:
@@ -22,7 +21,7 @@ def evaluate(checkpoint: Path, data_path: Path | None) -> Table:
     """
     network, trained = load_network(checkpoint)
     recipe = trained.recipe
-    dataset = hold_out(data.load(recipe.dataset, data_path, recipe.image_size), recipe.validation)
+    dataset = Loader(data_path).dataset(recipe)
     if dataset.classes != trained.classes:
         raise UserError(f"{checkpoint} knows the classes {', '.join(trained.classes)}; the data has others")
     settings = choose_settings(recipe, 0)

@@ -28,11 +28,10 @@ def duration(seconds: float) -> str:
 
 
 class ProgressDisplay:
-    """Progress over several runs of as many steps each; a context manager."""
+    """Progress over several runs, of ``steps`` training steps in all; a context manager."""
 
-    def __init__(self, console: Console, runs: int, steps_per_run: int) -> None:
+    def __init__(self, console: Console, runs: int, steps: int) -> None:
         self.console = console
-        self.steps_per_run = steps_per_run
         self._bars = Progress(
             TextColumn("{task.description}", table_column=Column(min_width=12, no_wrap=True)),
             BarColumn(bar_width=12, table_column=Column(min_width=6)),
@@ -44,9 +43,9 @@ class ProgressDisplay:
         )
         self._all: TaskID | None = None
         if runs > 1:
-            self._all = self._bars.add_task("all runs", total=runs * steps_per_run, what="")
+            self._all = self._bars.add_task("all runs", total=steps, what="")
         self._started = time.perf_counter()
-        self._steps, self._total = 0, runs * steps_per_run
+        self._steps, self._total = 0, steps
 
     def __enter__(self) -> "ProgressDisplay":
         self._bars.start()
@@ -61,9 +60,9 @@ class ProgressDisplay:
         """The callback that shows one run."""
         return _RunProgress(self, label, recorder)
 
-    def start_run(self, label: str) -> TaskID:
-        """Add the bar of one run."""
-        return self._bars.add_task(label, total=self.steps_per_run, what="starting")
+    def start_run(self, label: str, steps: int) -> TaskID:
+        """Add the bar of one run of so many steps."""
+        return self._bars.add_task(label, total=steps, what="starting")
 
     def update(self, run: TaskID, done: int, new: int, what: str) -> None:
         """Show that ``done`` steps of a run are done, ``new`` of them since the last call."""
@@ -95,7 +94,7 @@ class _RunProgress(Callback):
         self._shown_at, self._shown_step = 0.0, 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._bar = self.display.start_run(self.label)
+        self._bar = self.display.start_run(self.label, int(trainer.estimated_stepping_batches))
         self._shown_at, self._shown_step = time.perf_counter(), trainer.global_step
         self.display.skip_steps(trainer.global_step)
 
@@ -105,7 +104,8 @@ class _RunProgress(Callback):
         now = time.perf_counter()
         if now - self._shown_at < REFRESH_SECONDS:
             return  # reading the loss waits for a GPU, and redrawing costs time
-        speed = (trainer.global_step - self._shown_step) * len(batch[1]) / (now - self._shown_at)
+        pictures = self.recorder.pictures_per_epoch / int(trainer.num_training_batches)
+        speed = (trainer.global_step - self._shown_step) * pictures / (now - self._shown_at)
         so_far = cast(Classification, pl_module).accuracy_so_far()
         self._show(trainer, f"loss {outputs['loss'].item():.3f}  train {so_far:.1f} %  {speed:,.0f} images/s")
         self._shown_at = now

@@ -26,22 +26,34 @@ class Recipe:
         title: one line for people.
         dataset: a data set's name.
         model: a network.
-        task: what a training step computes.
+        task: what a training step computes, and on which domains: classification, adaptation or generalization.
+        method: of adaptation and generalization, such as dann or mixstyle.
+        source: domains that are trained on with their labels, with commas; all but the target where it is empty.
+        target: the domain to adapt to without its labels, or to leave out of training.
+        shared_classes: use only the classes that all domains have.
+        statistics: batch statistics of several domains: from one joint batch, from separate forward passes, or separate
+            and with running statistics per-domain.
+        weights: pretrained weights to start from: default (the collection's own), efficientnet-lite0, or a file.
         epochs: passes over the training pictures.
         full_epochs: epochs of the full recipe; reports label shorter runs with it. 0 stands for ``epochs``.
-        batch_size: pictures a step; a last, smaller batch of an epoch is left out.
+        batch_size: pictures a step, in adaptation and generalization of each domain.
+        steps: training steps an epoch; 0 for one pass over the training pictures, without a last, smaller batch.
         lr: learning rate at the start.
         momentum: of SGD.
         weight_decay: of everything but the gates.
         gate_lr_scale: the gates' learning rate is this times lr.
-        schedule: step multiplies lr by lr_decay at each milestone; cosine lowers it to 0 over all steps.
+        head_lr_scale: the classifier's learning rate is this times lr; for networks that start from weights.
+        schedule: step multiplies lr by lr_decay at each milestone; cosine lowers it to 0 over all steps; annealing
+            divides it by (1 + 10 p) ** 0.75 at the share p of all steps.
         milestones: epochs after which the step schedule lowers the learning rate.
         lr_decay: the factor at each milestone.
         crop_padding: training pictures are padded by so many black pixels, then cropped at random; 0 for no crop.
         flip: training pictures are mirrored half of the time.
         resized_crop: training pictures are random parts (8 % to 100 % of the area) brought to one size, as on ImageNet.
         image_size: height and width of the pictures that the network sees; 0 for the data set's own, or 224.
+        normalization: means and deviations of pixels: the data set's, ImageNet's, or 0.5 (symmetric around 0).
         validation: share of the training pictures that is held out and evaluated as "validation", to choose by.
+        adaptation_weight: of the loss that brings domains together, against the classification loss.
         dropout: of networks that have it, such as wide ResNets.
         precision: auto takes bfloat16 where the machine computes fast in it.
         compile: torch.compile the network; auto does where a compiler is at hand and the run is long enough to gain.
@@ -53,19 +65,29 @@ class Recipe:
     model: str
     epochs: int
     task: str = "classification"
+    method: str = ""
+    source: str = ""
+    target: str = ""
+    shared_classes: bool = False
+    statistics: Literal["joint", "separate", "per-domain"] = "joint"
+    weights: str = ""
     full_epochs: int = 0
     batch_size: int = 128
+    steps: int = 0
     lr: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 1e-4
     gate_lr_scale: float = 10.0
-    schedule: Literal["step", "cosine"] = "step"
+    head_lr_scale: float = 1.0
+    schedule: Literal["step", "cosine", "annealing"] = "step"
     milestones: list[float] = field(default_factory=list)
     lr_decay: float = 0.1
     crop_padding: int = 0
     flip: bool = False
     resized_crop: bool = False
     image_size: int = 0
+    normalization: Literal["data", "imagenet", "symmetric"] = "data"
+    adaptation_weight: float = 1.0
     validation: float = 0.0
     dropout: float = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -76,6 +98,7 @@ class Recipe:
             object.__setattr__(self, "full_epochs", self.epochs)
         at_least = {"epochs": 1, "batch_size": 2, "momentum": 0, "weight_decay": 0, "gate_lr_scale": 0}
         at_least |= {"lr": 0, "lr_decay": 0, "crop_padding": 0, "image_size": 0, "validation": 0, "dropout": 0}
+        at_least |= {"steps": 0, "head_lr_scale": 0, "adaptation_weight": 0}
         for name, least in at_least.items():
             if not getattr(self, name) >= least:
                 raise UserError(f"{name} should be at least {least} (got {getattr(self, name)})")
@@ -92,8 +115,11 @@ class Recipe:
 
     def lr_factor(self, epoch: float) -> float:
         """The learning rate over its start, ``epoch`` epochs (with a fraction) into the training."""
+        progress = min(epoch / self.epochs, 1.0)
         if self.schedule == "cosine":
-            return 0.5 * (1 + math.cos(math.pi * min(epoch / self.epochs, 1.0)))
+            return 0.5 * (1 + math.cos(math.pi * progress))
+        if self.schedule == "annealing":
+            return float((1 + 10 * progress) ** -0.75)
         return self.lr_decay ** sum(epoch >= milestone for milestone in self.milestones)
 
 
@@ -107,7 +133,7 @@ def field_types() -> dict[str, Any]:
 
 def field_help() -> dict[str, str]:
     """What every field means, from the docstring of `Recipe`."""
-    lines = inspect.cleandoc(Recipe.__doc__ or "").splitlines()
+    lines = inspect.cleandoc(Recipe.__doc__ or "").replace("\n        ", " ").splitlines()
     pairs = (line.strip().split(": ", 1) for line in lines if line.startswith("    "))
     return {name: text for name, text in pairs if name in FIELDS}
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from torch import nn
 from binorm import gate_summary, named_gates
 from binorm.experiments.atomic import write_text_atomically
 from binorm.experiments.report.run_folder import GATES_FILE
+from binorm.experiments.tasks.domains import DomainClassification
 
 METRICS_FILE = "metrics.csv"
+CONFUSION_FILE = "confusion.json"
 
 
 class Recorder(Callback):
@@ -24,9 +26,18 @@ class Recorder(Callback):
     The files are written whole from the kept rows, so that after a resume they hold each epoch once.
     """
 
-    def __init__(self, folder: Path, network: nn.Module, evaluation: Iterable[str], pictures_per_epoch: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        network: nn.Module,
+        evaluation: Iterable[str],
+        pictures_per_epoch: int,
+        classes: Sequence[str] = (),
+    ) -> None:
         self.folder, self.network = folder, network
-        self.metric_names = [f"{name}_{what}" for name in ("train", *evaluation) for what in ("loss", "accuracy")]
+        self.evaluation, self.classes = tuple(evaluation), tuple(classes)
+        self.confusions: list[list[list[int]]] = []
+        self.metric_names = [f"{name}_{what}" for name in ("train", *self.evaluation) for what in ("loss", "accuracy")]
         self.pictures_per_epoch = pictures_per_epoch
         self.rows: list[dict[str, float]] = []
         self.gate_history: list[dict[str, Any]] = []
@@ -34,11 +45,12 @@ class Recorder(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"rows": self.rows, "gate_history": self.gate_history}
+        return {"rows": self.rows, "gate_history": self.gate_history, "confusions": self.confusions}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on after the last kept epoch."""
         self.rows, self.gate_history = state_dict["rows"], state_dict["gate_history"]
+        self.confusions = state_dict.get("confusions", [])
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note where the gates start."""
@@ -69,10 +81,16 @@ class Recorder(Callback):
             }
         )
         self._note_gates(trainer.current_epoch + 1)
+        if isinstance(pl_module, DomainClassification):
+            self.confusions = pl_module.confusions.tolist()
         write_text_atomically(self.folder / METRICS_FILE, _csv(self.rows))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the learned gates themselves."""
+        """Write the learned gates themselves, and the last epoch's confusions."""
+        if self.confusions:
+            sets = dict(zip(self.evaluation, self.confusions, strict=True))
+            confusion = {"classes": list(self.classes), "sets": sets}
+            write_text_atomically(self.folder / CONFUSION_FILE, json.dumps(confusion))
         layers = [
             {"name": name.removesuffix(".gate"), "gates": [round(value, 6) for value in gate.tolist()]}
             for name, gate in named_gates(self.network)

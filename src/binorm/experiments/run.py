@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 import yaml
@@ -29,26 +30,36 @@ from binorm.experiments.checkpoint import (
     Trained,
     load_safely,
     save_weights,
+    weights_of,
 )
 from binorm.experiments.data.batches import evaluation_batches, training_batches
 from binorm.experiments.data.dataset import Dataset
+from binorm.experiments.data.domain_batches import DomainBatches, pictures_a_step, steps_an_epoch
 from binorm.experiments.data.samples import write_samples
 from binorm.experiments.errors import Interrupted, UserError
+from binorm.experiments.features import write_features
 from binorm.experiments.machine import Settings, choose_settings, describe_machine, describe_versions
 from binorm.experiments.models import create
 from binorm.experiments.progress import ProgressDisplay
+from binorm.experiments.protocols import task_label
 from binorm.experiments.recipe import FIELDS, Recipe
 from binorm.experiments.recorder import Recorder
 from binorm.experiments.tasks import TASKS
-from binorm.experiments.tasks.classification import DivergenceError
+from binorm.experiments.tasks.classification import Classification, DivergenceError
+from binorm.experiments.tasks.domains import DomainClassification
 
 # Their hints are about loaders, loggers and hardware: choices made here on purpose.
 QUIET = ("lightning.pytorch", "lightning.fabric")
 
 
 def run_folder(out: Path, recipe: Recipe, norm: str, seed: int) -> Path:
-    """Where a run lives."""
-    return out / recipe.name / norm / f"seed{seed}"
+    """Where a run lives: ``<out>/<recipe>/<norm>/seed<k>``, with several domains ``<method>/<task>`` before the norm."""
+    return out.joinpath(recipe.name, recipe.method, task_label(recipe), norm, f"seed{seed}")
+
+
+def run_label(recipe: Recipe, norm: str, seed: int) -> str:
+    """What a run is called where several are shown."""
+    return " ".join(part for part in (task_label(recipe), recipe.method, norm, f"seed {seed}") if part)
 
 
 def run_status(folder: Path, recipe: Recipe) -> str | None:
@@ -96,10 +107,11 @@ def run(
 
 def check_batch_size(recipe: Recipe, dataset: Dataset) -> None:
     """Raise a `UserError` where an epoch would have no batch."""
-    if len(dataset.train) < recipe.batch_size:
+    if steps_an_epoch(recipe, dataset) == 0:
+        domains = f" of each of {len(dataset.domains)} domains" if len(dataset.domains) > 1 else ""
         raise UserError(
             f"{dataset.name} has {len(dataset.train)} training pictures, fewer than one batch of "
-            f"{recipe.batch_size}: choose a smaller --batch_size"
+            f"{recipe.batch_size}{domains}: choose a smaller --batch_size"
         )
 
 
@@ -108,31 +120,41 @@ class _Run:
         self.recipe, self.norm, self.seed = recipe, norm, seed
         self.dataset, self.folder, self.command = dataset, folder, command
         check_batch_size(recipe, dataset)
-        self.settings = choose_settings(recipe, len(dataset.train))
+        self.settings = choose_settings(recipe, epoch_pictures(recipe, dataset))
         torch.manual_seed(seed)  # every norm starts from the same weights
-        network = create(recipe.model, len(dataset.classes), norm, recipe.dropout)
+        network = create(recipe.model, len(dataset.classes), norm, recipe.dropout, recipe.weights)
         self.network = network.to(memory_format=torch.channels_last)
-        self.training = training_batches(dataset, recipe, seed, torch.device(self.settings.device))
+        device = torch.device(self.settings.device)
+        self.training = (DomainBatches if dataset.domains else training_batches)(dataset, recipe, seed, device)
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
 
     def train(self, display: ProgressDisplay) -> Path:
         configuration = yaml.safe_dump(dataclasses.asdict(self.recipe), sort_keys=False)
         write_text_atomically(self.folder / "config.yaml", configuration)
-        pictures = len(self.dataset.train) // self.recipe.batch_size * self.recipe.batch_size
-        recorder = Recorder(self.folder, self.network, self.dataset.evaluation, pictures)
+        pictures = epoch_pictures(self.recipe, self.dataset)
+        recorder = Recorder(self.folder, self.network, self.dataset.evaluation, pictures, self.dataset.classes)
         self._note("running", recorder)
         write_samples(self.folder / "samples", self.dataset)
         try:
-            self._fit(recorder, display)
+            module = self._fit(recorder, display)
         except DivergenceError as error:
             self._note("diverged", recorder, str(error))
             raise
-        trained = Trained(self.recipe, self.norm, self.seed, self.dataset.classes)
-        save_weights(self.folder / WEIGHTS_FILE, self.network, trained)
+        self._save(module)
         self._note("finished", recorder)
         return self.folder
 
-    def _fit(self, recorder: Recorder, display: ProgressDisplay) -> None:
+    def _save(self, module: Classification) -> None:
+        """Write the trained network; of several domains, also what their pictures look like to it."""
+        trained = Trained(self.recipe, self.norm, self.seed, self.dataset.classes)
+        if isinstance(module, DomainClassification):
+            write_features(self.folder, module, self.dataset, self.settings)
+            for domain in module.domains_with_statistics():
+                module.store_statistics(domain)  # the last one's, the target's in adaptation, stay in WEIGHTS_FILE
+                save_weights(weights_of(self.folder, domain), self.network, trained)
+        save_weights(self.folder / WEIGHTS_FILE, self.network, trained)
+
+    def _fit(self, recorder: Recorder, display: ProgressDisplay) -> Classification:
         device = torch.device(self.settings.device)
         sets = self.dataset.evaluation.values()
         evaluation = [evaluation_batches(images, self.dataset, self.recipe, device) for images in sets]
@@ -148,10 +170,17 @@ class _Run:
             torch.compiler.reset()  # graphs of earlier runs would count towards the limit of recompilations
             self.network.compile(dynamic=False)
         checkpoint = self.folder / LAST_CHECKPOINT
-        label = f"{self.norm} seed {self.seed}"
+        label = run_label(self.recipe, self.norm, self.seed)
         with _stopping_on_signals(), _without_hints():
             trainer = _trainer(self.recipe, self.settings, self.folder, [recorder, display.run(label, recorder)])
             trainer.fit(module, self.training, evaluation, ckpt_path=_resumable(checkpoint), weights_only=True)
+        return module
+
+    def _domains(self) -> dict[str, Any]:
+        if not self.dataset.domains:
+            return {}
+        trained = {"train": list(self.dataset.domains), "target": self.recipe.target or None}
+        return {"domains": {**trained, "statistics": self.recipe.statistics}}
 
     def _note(self, status: str, recorder: Recorder, reason: str | None = None) -> None:
         """Write ``run.json``: what the run is, where it stands, and everything that its figures can depend on."""
@@ -175,10 +204,16 @@ class _Run:
                 "train": len(self.dataset.train),
                 "evaluation": {name: len(images) for name, images in self.dataset.evaluation.items()},
                 "classes": list(self.dataset.classes),
+                **self._domains(),
                 "skipped": [*self.dataset.skipped, *getattr(self.training, "skipped", ())],  # streamed ones are late
             },
         }
         write_text_atomically(self.folder / "run.json", json.dumps(facts, indent=2) + "\n")
+
+
+def epoch_pictures(recipe: Recipe, dataset: Dataset) -> int:
+    """Pictures that go through the network in an epoch of training."""
+    return steps_an_epoch(recipe, dataset) * pictures_a_step(recipe, dataset)
 
 
 def _trainer(recipe: Recipe, settings: Settings, folder: Path, callbacks: list[Callback]) -> Trainer:

@@ -9,13 +9,14 @@ from torch import nn
 from binorm import gate_parameters
 from binorm.experiments.models.cifar_resnet import CifarResNet
 from binorm.experiments.models.densenet import DenseNetBC
+from binorm.experiments.models.digit_network import DigitNetwork
 from binorm.experiments.models.imagenet_resnet import ImageNetResNet
 from binorm.experiments.models.norms import NORMS
 from binorm.experiments.models.plain import CifarAlexNet, CifarVGG19
 from binorm.experiments.models.preresnet import PreResNet, WideResNet
 from binorm.experiments.models.resnext import CifarResNeXt
 
-# The paper's networks; the parameter counts are for batch norm and 100 classes (ImageNet's for 1,000).
+# The paper's networks and DANN's; the parameter counts are for batch norm and 100 classes (ImageNet's for 1,000).
 FULL = {
     # conv 3*64*121+64 = 23,296; 64*192*25+192 = 307,392; 192*384*9+384 = 663,936; 384*256*9+256 = 884,992;
     # 256*256*9+256 = 590,080; norms 2*(64+192+384+256+256) = 2,304; head 256*100+100 = 25,700
@@ -38,6 +39,9 @@ FULL = {
     "densenet_bc100_12": (partial(DenseNetBC, 100, 12), 800_032),
     "imagenet_resnet18": (partial(ImageNetResNet, 18), 11_689_512),
     "imagenet_resnet50": (partial(ImageNetResNet, 50), 25_557_032),
+    # conv 3*32*25+32 = 2,432; 32*48*25+48 = 38,448; norms 2*(32+48) = 160;
+    # linear 768*100+100 = 76,900; 100*100+100 = 10,100, twice
+    "dann_digits": (DigitNetwork, 138_140),
 }
 # Few blocks of every kind, for what costs time.
 SMALL = {
@@ -51,7 +55,9 @@ SMALL = {
     "resnext": partial(CifarResNeXt, 11, 8, 4),
     "densenet": partial(DenseNetBC, 16, 12),
     "imagenet_resnet18": partial(ImageNetResNet, 18),
+    "dann_digits": DigitNetwork,
 }
+SMALLEST_MAPS = {"alexnet": 2, "vgg19": 2, "imagenet_resnet18": 2, "dann_digits": 10}  # 8 of others
 
 
 def _without_weights(network, norm, classes=100):
@@ -98,7 +104,7 @@ def test_depth_counts_convolutions_and_the_head_without_shortcuts(name, depth):
     assert sum("shortcut" not in name for name in layers) == depth
 
 
-@pytest.mark.parametrize("name", [name for name in FULL if name not in {"alexnet", "vgg19"}])
+@pytest.mark.parametrize("name", [name for name in FULL if name not in {"alexnet", "vgg19", "dann_digits"}])
 def test_the_first_norm_of_each_block_of_a_stage_is_called_norm1(name):
     network = _without_weights(FULL[name][0], "bn")
     stages = [module for name, module in network.named_children() if name.startswith("stage")]
@@ -119,7 +125,7 @@ def test_no_norm_sees_maps_of_one_pixel(name):
     side = 33 if name.startswith("imagenet") else 32
     assert network(torch.empty(2, 3, side, side, device="meta")).shape == (2, 100)
     assert len(sizes) == sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
-    assert min(sizes) == ((2, 2) if name in {"alexnet", "vgg19"} or name.startswith("imagenet") else (8, 8))
+    assert min(sizes) == (SMALLEST_MAPS.get(name, 8),) * 2
 
 
 @pytest.mark.parametrize("norm", ["in", "bin"])

@@ -2,8 +2,11 @@ from functools import partial
 
 import pytest
 import torch
+import torchvision
+from torch import nn
 
 from binorm.experiments.errors import UserError
+from binorm.experiments.models import MODELS
 from binorm.experiments.models.cifar_resnet import CifarResNet
 from binorm.experiments.models.densenet import DenseNetBC
 from binorm.experiments.models.imagenet_resnet import ImageNetResNet
@@ -11,7 +14,7 @@ from binorm.experiments.models.norms import NORMS
 from binorm.experiments.models.preresnet import PreResNet, WideResNet
 from binorm.experiments.models.residual_blocks import BasicBlock
 from binorm.experiments.models.resnext import CifarResNeXt
-from binorm.experiments.models.stages import blocks_per_stage, residual_stage
+from binorm.experiments.models.stages import blocks_per_stage, residual_stage, stage_ends
 
 
 def test_only_the_first_block_of_a_stage_changes_width_and_resolution():
@@ -45,3 +48,54 @@ def test_blocks_per_stage(depth, layers, others, blocks):
 def test_depths_without_whole_blocks_are_errors_that_name_some_that_have(build, message):
     with pytest.raises(UserError, match=message):
         build(num_classes=10, norm_layer=NORMS["bn"])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_stages_of_our_networks_end_in_their_order(name):
+    with torch.device("meta"):
+        network = MODELS[name](10, NORMS["bn"])
+    stages = [child for child, _ in network.named_children() if child.startswith("stage")]
+    assert stage_ends(network) == stages
+    assert len(stages) >= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("resnet18", ["layer1", "layer2", "layer3", "layer4"]),
+        ("densenet121", [f"features.denseblock{number}" for number in (1, 2, 3, 4)]),
+        ("efficientnet_b0", [f"features.{number}" for number in range(1, 8)]),
+        ("vgg11_bn", [f"features.{number}" for number in (3, 7, 14, 21, 28)]),
+        ("shufflenet_v2_x0_5", ["stage2", "stage3", "stage4"]),
+    ],
+)
+def test_stages_of_torchvision(name, ends):
+    with torch.device("meta"):
+        network = torchvision.models.get_model(name, weights=None)
+    assert stage_ends(network) == ends
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("resnet18", ["layer1", "layer2", "layer3", "layer4"]),
+        ("tf_efficientnet_lite0", [f"blocks.{number}" for number in range(7)]),
+        ("regnety_004", ["s1", "s2", "s3", "s4"]),
+        ("repvgg_a0", ["stages.0", "stages.1", "stages.2", "stages.3"]),
+    ],
+)
+def test_stages_of_timm(name, ends):
+    timm = pytest.importorskip("timm")
+    with torch.device("meta"):
+        network = timm.create_model(name)
+    assert stage_ends(network) == ends
+
+
+def test_stages_are_in_the_order_of_their_numbers():
+    network = nn.ModuleDict({f"stage{number}": nn.Identity() for number in (10, 2, 1)})
+    assert stage_ends(network) == ["stage1", "stage2", "stage10"]
+
+
+def test_a_network_without_stages_is_an_error_that_says_what_was_looked_for():
+    with pytest.raises(UserError, match=r"Sequential has no stages .* looked for stage1, layer1, .* \(it has 0, 1\)"):
+        stage_ends(nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU()))

@@ -25,7 +25,8 @@ def _run(options: Namespace, command: str) -> int:
         raise UserError("--budget chooses the epochs: give it or --epochs, not both")
     out = Path(options.out)
     norms, seeds = options.norms.split(","), list(range(options.seeds))
-    diverged = train_all(recipes, norms, seeds, data_path(options), out, command, CONSOLE, budget)
+    methods = options.methods.split(",") if "methods" in options else None
+    diverged = train_all(recipes, norms, seeds, data_path(options), out, command, CONSOLE, budget, methods)
     for error in diverged:
         ERRORS.print("[bold red]diverged:[/]", plain(str(error)))
     folders = _report([out / recipe.name for recipe in recipes])
@@ -89,6 +90,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
     names = ", ".join(sorted(recipe_names(), key=_natural))
     parser.add_argument("recipes", nargs="+", type=str, help=f"names, patterns ('icdar2003-*') or YAML files: {names}")
     parser.add_argument("--norms", type=str, default="bn,in,bn+in,bin", help="with commas; also gn, ibn-a, sn")
+    parser.add_argument(
+        "--methods", type=str, default=SUPPRESS, help="of recipes over several domains, with commas: source-only,dann"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 on")
     parser.add_argument(
         "--budget", type=str, default=SUPPRESS, metavar="TIME", help="shorten the schedules to fit: 30m, 4h, 2d"

@@ -33,13 +33,13 @@ def _run(options: Namespace, command: str) -> int:
 
 def _responses(run: Path, data: Path | None, file_format: str) -> list[Path]:
     from binorm.experiments.checkpoint import load_network
-    from binorm.experiments.data import load
+    from binorm.experiments.protocols import Loader
     from binorm.experiments.responses import write_responses
 
     if not run.is_dir():
         raise UserError(f"--responses needs the folder of a run (got {run})")
     recipe = load_network(run)[1].recipe
-    dataset = load(recipe.dataset, data, recipe.image_size)
+    dataset = Loader(data).dataset(recipe)
     return write_responses(run, dataset, run / "responses", file_format)
 
 

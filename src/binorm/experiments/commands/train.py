@@ -11,11 +11,14 @@ from binorm.experiments.recipe import load_recipe
 
 def _run(options: Namespace, command: str) -> int:
     from binorm.experiments.compare import train_all
+    from binorm.experiments.protocols import only_one
     from binorm.experiments.run import run_folder
 
     recipe = load_recipe(options.recipe, overrides(options))
-    out = Path(options.out)
-    diverged = train_all([recipe], [options.norm], [options.seed], data_path(options), out, command, CONSOLE)
+    out, data = Path(options.out), data_path(options)
+    recipe = only_one(recipe, data)
+    methods = [recipe.method] if recipe.method else None
+    diverged = train_all([recipe], [options.norm], [options.seed], data, out, command, CONSOLE, methods=methods)
     for error in diverged:
         raise error
     CONSOLE.print(f"run: {run_folder(out, recipe, options.norm, options.seed)}")

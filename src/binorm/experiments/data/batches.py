@@ -8,17 +8,15 @@ from collections.abc import Iterator
 import numpy
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from binorm.experiments.data.augmentation import Augmented, resized
 from binorm.experiments.data.dataset import Dataset, EncodedSet, ImageSet
 from binorm.experiments.data.normalization import Normalizer
 from binorm.experiments.data.seeds import epoch_seed
 from binorm.experiments.data.streaming import StreamedEvaluationBatches, StreamedTrainingBatches
-from binorm.experiments.data.transforms import resized_crop_box
 from binorm.experiments.recipe import Recipe
 
 EVALUATION_BATCH = 500
-CHUNK = 256  # pictures that are resized at once
 
 
 class TrainingBatches:
@@ -51,15 +49,10 @@ class TrainingBatches:
     ) -> None:
         if not isinstance(dataset.train, ImageSet):
             raise TypeError(f"the training pictures of {dataset.name} are not in memory: stream them")
-        images = dataset.train.images
         self.labels = dataset.train.labels.to(device)
         self.batch_size, self.device = batch_size, device
         self.normalize = Normalizer(dataset, device)
-        self.size = (image_size, image_size) if image_size else (images.shape[1], images.shape[2])
-        if not resized_crop:
-            images = functional.pad(resized(images, self.size), (0, 0, *[crop_padding] * 4))
-        self.images = images.to(device)
-        self.crop_padding, self.flip, self.resized_crop = crop_padding, flip, resized_crop
+        self.augmented = Augmented(dataset.train.images, crop_padding, flip, device, resized_crop, image_size)
         self.seed = seed
         self.epoch = 0
 
@@ -75,38 +68,8 @@ class TrainingBatches:
         boxes = numpy.random.default_rng(epoch_seed(self.seed, self.epoch))
         order = torch.randperm(len(self.labels), generator=generator)
         for indices in torch.split(order, self.batch_size)[: len(self)]:
-            crops = torch.randint(2 * self.crop_padding + 1, (2, self.batch_size), generator=generator)
-            flips = (torch.rand(self.batch_size, generator=generator) < (0.5 if self.flip else 0.0)).to(self.device)
             picked = indices.to(self.device)
-            if self.resized_crop:
-                pictures = self._resized_crop(picked, boxes, flips)
-            else:
-                pictures = self._crop(picked, crops.to(self.device), flips)
-            yield self.normalize(pictures), self.labels[picked]
-
-    def _crop(self, indices: Tensor, corners: Tensor, flips: Tensor) -> Tensor:
-        """Cut one window from each padded picture, at its corner (row, column), mirrored where ``flips``."""
-        height, width = self.size
-        rows = corners[0, :, None] + torch.arange(height, device=self.device)
-        columns = torch.arange(width, device=self.device).expand(len(indices), -1)
-        columns = corners[1, :, None] + torch.where(flips[:, None], columns.flip(1), columns)
-        return self.images[indices[:, None, None], rows[:, :, None], columns[:, None, :]]
-
-    def _resized_crop(self, indices: Tensor, random: numpy.random.Generator, flips: Tensor) -> Tensor:
-        """Bring a random part of each picture to one size by bilinear sampling, mirrored where ``flips``."""
-        height, width = self.images.shape[1:3]
-        drawn = torch.tensor([resized_crop_box(random, width, height) for _ in range(len(indices))])
-        left, upper, right, lower = drawn.float().to(self.device).unbind(1)
-        # An affine map from the output to the picture, where both reach from -1 to 1, edge to edge.
-        maps = torch.zeros(len(indices), 2, 3, device=self.device)
-        maps[:, 0, 0] = (right - left) / width * torch.where(flips, -1.0, 1.0)
-        maps[:, 1, 1] = (lower - upper) / height
-        maps[:, 0, 2] = (right + left) / width - 1
-        maps[:, 1, 2] = (lower + upper) / height - 1
-        pictures = self.images[indices].permute(0, 3, 1, 2).float()
-        grid = functional.affine_grid(maps, [len(indices), 3, *self.size], align_corners=False)
-        sampled = functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
-        return sampled.permute(0, 2, 3, 1).contiguous()
+            yield self.normalize(self.augmented(picked, generator, boxes)), self.labels[picked]
 
 
 class EvaluationBatches:
@@ -172,14 +135,3 @@ def evaluation_batches(
     if isinstance(images, ImageSet):
         return EvaluationBatches(images, dataset, EVALUATION_BATCH, device, recipe.image_size)
     return StreamedEvaluationBatches(images, dataset, recipe, device)
-
-
-def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, H, W, 3) bytes at another (height, width), whatever their shape; as they are where it is their own."""
-    if tuple(images.shape[1:3]) == size:
-        return images
-    pieces = [
-        functional.interpolate(chunk.permute(0, 3, 1, 2).float(), size, mode="bilinear", antialias=True)
-        for chunk in torch.split(images, CHUNK)
-    ]
-    return torch.cat([piece.round().clamp(0, 255).byte().permute(0, 2, 3, 1) for piece in pieces]).contiguous()

@@ -1,18 +1,30 @@
 """What is known about every data set by name: what it is, where it is published, what a whole copy holds."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from binorm.experiments.data import characters, cifar, digits, tiny_imagenet, torchvision_sets
+from binorm.experiments.data import (
+    characters,
+    cifar,
+    digit_domains,
+    digits,
+    domain_folders,
+    tiny_imagenet,
+    torchvision_sets,
+)
 from binorm.experiments.data.dataset import Dataset
+from binorm.experiments.data.domain_table import FOLDER_SETS, FolderSet
+from binorm.experiments.data.domains import DomainSet, mixed
 from binorm.experiments.data.torchvision_table import TORCHVISION_SETS, TorchvisionSet
 from binorm.experiments.data.verification import Examined
 from binorm.experiments.errors import UserError, known
 
 DATA_VARIABLE = "BINORM_DATA"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -21,19 +33,24 @@ class Entry:
 
     Attributes:
         title: what it shows.
-        pictures: how many a whole copy has, by split; empty where that is not known.
-        classes: how many there are.
+        pictures: how many a whole copy has, by split or domain; empty where that is not known.
+        classes: how many there are; 0 where the data say it.
         load: reads it from a place, at a height and width in pixels (0 for its own).
         needs: what ``--data`` may be; empty for what is embedded.
-        url: where it is published.
+        url: where it is published; empty for a user's own pictures.
         licence: as its authors state it; empty where it is not known here.
         usual_names: files and folders that it usually is, as published and as people pack it.
         size: height and width of its pictures in pixels; for data sets that are resized, what they are resized to.
         resizes: it can be had at other sizes.
         uniform: every picture of a whole copy has ``size`` already.
-        inside: ``usual_names`` lie in the folder that ``--data`` names, rather than being it.
+        is_present: whether a place has it, where ``usual_names`` lie in what ``--data`` names, rather than being it.
         examine: every picture at a place, decoded anew; without it, those that ``load`` returns.
         download: brings it to a folder.
+        own_split: there is no published split: `TEST_SHARE` of each class is the test set.
+        domains: names of a whole copy's; empty for a data set without domains, and where the data say them.
+        load_domains: reads the domains from a place, at a height and width in pixels (0 for its own), with only the
+            classes that all have if so asked, and only those of given names or all for None.
+        domains_at: names of the domains that are at a place.
     """
 
     title: str
@@ -47,9 +64,18 @@ class Entry:
     size: int = 32
     resizes: bool = True
     uniform: bool = False
-    inside: bool = False
+    is_present: Callable[[Path], bool] | None = field(default=None, repr=False)
     examine: Callable[[Path], Iterator[Examined]] | None = field(default=None, repr=False)
     download: Callable[[Path], None] | None = field(default=None, repr=False)
+    own_split: bool = False
+    domains: tuple[str, ...] = ()
+    load_domains: Callable[[Path, int, bool, Sequence[str] | None], DomainSet] | None = field(default=None, repr=False)
+    domains_at: Callable[[Path], tuple[str, ...]] | None = field(default=None, repr=False)
+
+    @property
+    def has_domains(self) -> bool:
+        """Whether its pictures are of several domains."""
+        return self.load_domains is not None
 
 
 def load(name: str, path: Path | None, image_size: int = 0) -> Dataset:
@@ -65,6 +91,55 @@ def load(name: str, path: Path | None, image_size: int = 0) -> Dataset:
             data set cannot be had at.
     """
     entry = known("data set", name, DATASETS)
+    _check_size(name, entry, image_size)
+    return entry.load(path if path is not None or not entry.needs else locate(name), image_size)
+
+
+def load_domains(
+    name: str,
+    path: Path | None,
+    image_size: int = 0,
+    shared_classes: bool = False,
+    only: Sequence[str] | None = None,
+) -> DomainSet:
+    """Load the domains of a data set by name.
+
+    Args:
+        name: one of `DATASETS` that has domains.
+        path: where it is; None to look for its usual names in the folder ``$BINORM_DATA``.
+        image_size: height and width of the pictures in pixels; 0 for the data set's own.
+        shared_classes: use only the classes that all the domains have, instead of requiring that all have the same.
+        only: names of the domains that are needed; others are neither decoded nor need be there. None for all.
+
+    Raises:
+        UserError: for an unknown name or domain, for a data set without domains, and for data that is absent,
+            incomplete or something else.
+    """
+    entry = known("data set", name, DATASETS)
+    load = _of_domains(name, entry.load_domains)
+    _check_size(name, entry, image_size)
+    return load(path or locate(name), image_size, shared_classes, only)
+
+
+def domain_names(name: str, path: Path | None) -> tuple[str, ...]:
+    """The domains of a data set, without decoding anything; ``path`` matters only where the data say them.
+
+    Raises:
+        UserError: for an unknown name and a data set without domains.
+    """
+    entry = known("data set", name, DATASETS)
+    names_at = _of_domains(name, entry.domains_at)
+    return entry.domains or names_at(path or locate(name))
+
+
+def _of_domains(name: str, function: T | None) -> T:
+    if function is None:
+        having = ", ".join(each for each, entry in DATASETS.items() if entry.has_domains)
+        raise UserError(f"{name} has no domains: choose one of {having}")
+    return function
+
+
+def _check_size(name: str, entry: Entry, image_size: int) -> None:
     if image_size < 0:
         raise UserError(f"image_size should be a number of pixels, or 0 for the data set's own (got {image_size})")
     if image_size not in (0, entry.size) and not entry.resizes:
@@ -72,7 +147,6 @@ def load(name: str, path: Path | None, image_size: int = 0) -> Dataset:
             f"the pictures of {name} are {entry.size}x{entry.size} pixels and are not resized "
             f"(--image_size {image_size} was asked for): leave --image_size out"
         )
-    return entry.load(path if path is not None or not entry.needs else locate(name), image_size)
 
 
 def locate(name: str) -> Path:
@@ -85,9 +159,10 @@ def locate(name: str) -> Path:
     root = data_root()
     place = None if root is None else find(name, root)
     if place is None:
+        published = f" (published at {entry.url})" if entry.url else ""
         searched = f"{root} (${DATA_VARIABLE})" if root else f"a folder that ${DATA_VARIABLE} names"
         raise UserError(
-            f"{name} needs --data: {entry.needs} (published at {entry.url}). Without --data it is looked for in "
+            f"{name} needs --data: {entry.needs}{published}. Without --data it is looked for in "
             f"{searched} as {', '.join(entry.usual_names)}. 'binorm data {name}' says more"
         )
     return place
@@ -96,15 +171,15 @@ def locate(name: str) -> Path:
 def find(name: str, root: Path) -> Path | None:
     """What ``--data`` would be for a data set that lies in ``root`` under one of its usual names; None if none does."""
     entry = DATASETS[name]
-    if entry.inside:
+    if entry.is_present is not None:
         places = (root / name, root / f"{name}.zip", root)
-        return next((place for place in places if _is_present(name, place)), None)
+        return next((place for place in places if _holds(place, entry.is_present)), None)
     return next((root / each for each in entry.usual_names if (root / each).exists()), None)
 
 
-def _is_present(name: str, place: Path) -> bool:
+def _holds(place: Path, is_present: Callable[[Path], bool]) -> bool:
     try:
-        return torchvision_sets.is_present(name, place)
+        return is_present(place)
     except UserError:  # a damaged file hides no other data set; whoever asks for it is told
         return False
 
@@ -182,9 +257,30 @@ def _torchvision(name: str, spec: TorchvisionSet) -> Entry:
         licence=spec.licence,
         usual_names=spec.files,
         size=spec.size,
-        inside=True,
+        is_present=partial(torchvision_sets.is_present, name),
         examine=partial(torchvision_sets.examine, name=name),
         download=partial(torchvision_sets.download, name) if spec.downloads else None,
+        own_split="all" in spec.pictures,
+    )
+
+
+def _folder_domains(name: str, spec: FolderSet) -> Entry:
+    load = partial(domain_folders.load, name=name)
+    return Entry(
+        title=spec.title,
+        pictures=spec.pictures,
+        classes=spec.classes,
+        load=_sized(lambda path, image_size: mixed(load(path, image_size, False, None))),
+        needs=f"the folder, zip or tar file with {spec.layout}",
+        url=spec.url,
+        licence=spec.licence,
+        usual_names=spec.usual_names,
+        size=spec.size,
+        examine=partial(domain_folders.examine, name=name),
+        own_split=not spec.listed,
+        domains=tuple(spec.folders),
+        load_domains=load,
+        domains_at=partial(domain_folders.names_at, name=name),
     )
 
 
@@ -253,4 +349,26 @@ DATASETS: dict[str, Entry] = {
         examine=partial(characters.examine, files=characters.chars74k_files),
     ),
     **{name: _torchvision(name, spec) for name, spec in TORCHVISION_SETS.items()},
+    **{name: _folder_domains(name, spec) for name, spec in FOLDER_SETS.items()},
+    digit_domains.NAME: Entry(
+        title="digits of four kinds; MNIST-M is made here of MNIST and photographs",
+        pictures={
+            f"{domain} {split}": count
+            for domain, splits in digit_domains.PICTURES.items()
+            for split, count in splits.items()
+        },
+        classes=10,
+        load=_sized(lambda path, image_size: mixed(digit_domains.load(path, image_size, False, None))),
+        needs="the folder with those of these that a run uses: "
+        + "; ".join(f"{domain} as {files}" for domain, files in digit_domains.FILES.items())
+        + "; 'binorm data' with mnist, usps and svhn says where those are published, here is where the photographs are",
+        url="http://www.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz",
+        usual_names=("MNIST/raw", *digit_domains.PHOTOGRAPHS, "usps.bz2", digit_domains.USPS_ARRAYS),
+        size=digit_domains.SIZE,
+        is_present=digit_domains.is_present,
+        examine=digit_domains.examine,
+        domains=tuple(digit_domains.PICTURES),
+        load_domains=digit_domains.load,
+        domains_at=digit_domains.names_at,
+    ),
 }

@@ -23,6 +23,22 @@ class ImageSet:
         return len(self.labels)
 
 
+@dataclass(frozen=True)
+class UnlabelledSet:
+    """Pictures of one domain to adapt to; there are no labels to be read by mistake.
+
+    Attributes:
+        domain: their domain's name.
+        images: uint8, (N, H, W, 3).
+    """
+
+    domain: str
+    images: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
 class EncodedPicture(NamedTuple):
     """One picture as a file holds it: its name, a function that reads its bytes (from any thread), and its label."""
 
@@ -50,7 +66,7 @@ class EncodedSet(Protocol):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Everything that a classification run needs to know about its data.
+    """Everything that a run needs to know about its data.
 
     Attributes:
         name: as recipes say it.
@@ -61,6 +77,9 @@ class Dataset:
         mean: per colour channel, of pixels in [0, 1]; subtracted before the network sees a picture.
         std: per colour channel, of pixels in [0, 1]; divided by.
         skipped: training pictures that could not be decoded, by name.
+        domains: names of the domains that the training pictures are of, where these are told apart.
+        train_domains: int64, (len(train),), the place in ``domains`` of each training picture's.
+        target: unlabelled pictures that are trained on as well.
     """
 
     name: str
@@ -71,3 +90,6 @@ class Dataset:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     skipped: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    train_domains: Tensor | None = None
+    target: UnlabelledSet | None = None

@@ -9,11 +9,13 @@ from torch import nn
 from binorm.experiments.errors import UserError, known
 from binorm.experiments.models.cifar_resnet import BOTTLENECK_DEPTHS, DEPTHS, CifarResNet
 from binorm.experiments.models.densenet import DenseNetBC
+from binorm.experiments.models.digit_network import DigitNetwork
 from binorm.experiments.models.ibn import insert_ibn_a
 from binorm.experiments.models.imagenet_resnet import IMAGENET_DEPTHS, ImageNetResNet
 from binorm.experiments.models.norms import NORMS
 from binorm.experiments.models.plain import CifarAlexNet, CifarVGG19
 from binorm.experiments.models.preresnet import PreResNet, WideResNet
+from binorm.experiments.models.pretrained import check_weights, load_pretrained, read_weights
 from binorm.experiments.models.resnext import CifarResNeXt
 from binorm.experiments.models.zoo import check_zoo_name, create_from_zoo
 
@@ -28,20 +30,31 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "alexnet": CifarAlexNet,
     "vgg19": CifarVGG19,
     **{f"imagenet_resnet{depth}": partial(ImageNetResNet, depth) for depth in IMAGENET_DEPTHS},
+    "dann_digits": DigitNetwork,
 }
 
 
-def create(name: str, num_classes: int, norm: str = "bin", dropout: float = 0.0) -> nn.Module:
-    """Build a network with one of `NORMS` throughout.
+def create(name: str, num_classes: int, norm: str = "bin", dropout: float = 0.0, weights: str = "") -> nn.Module:
+    """Build a network with one of `NORMS` throughout, with random or pretrained weights.
+
+    Pretrained weights are usually those of batch norm. With norm bin every gate then starts at 1, so that in evaluation
+    the network computes what the pretrained one does until a gate moves; with bn+in all gates are 0.5. The other norms
+    take over weight and bias, in networks of torchvision and timm; our networks refuse that. Weights of a network with
+    another norm go with that norm. Where the pretrained network has another number of classes, the head's last layer
+    starts randomly: one seed gives it, like all random weights, the same start with every norm.
 
     Args:
         name: one of `MODELS`, or ``torchvision:NAME`` or ``timm:NAME`` for any network of these with batch norms.
         num_classes: the number of its outputs.
         norm: one of `NORMS`.
         dropout: the share of activations dropped, for networks that do so.
+        weights: nothing for random ones; ``default`` for those that torchvision or timm downloads;
+            ``efficientnet-lite0`` for those of the package of that name, of ``timm:tf_efficientnet_lite0``; or a file:
+            a run's ``model.safetensors``, a ``.safetensors``, ``.pth`` or ``.pt`` of a state dict.
 
     Raises:
-        UserError: for an unknown network or norm, naming the nearest known one, and for dropout in a network without.
+        UserError: for an unknown network, norm or weights, naming the nearest known one, for dropout in a network
+            without, and for weights of another network.
     """
     if num_classes < 1:
         raise UserError(f"num_classes should be at least 1 (got {num_classes})")
@@ -49,11 +62,15 @@ def create(name: str, num_classes: int, norm: str = "bin", dropout: float = 0.0)
     build = known("network", name, MODELS) if ":" not in name else None
     if dropout and (build is None or "dropout" not in signature(build).parameters):
         raise UserError(f"{name} takes no dropout (got {dropout}): give --dropout 0, or choose wrn28_10")
+    check_weights(weights, name)
     if build is None:
-        return create_from_zoo(name, num_classes, norm)
+        return create_from_zoo(name, num_classes, norm, weights)
     network = build(num_classes, norm_layer, **({"dropout": dropout} if dropout else {}))
     if norm == "ibn-a":
         insert_ibn_a(network, name)
+    if weights:
+        state = read_weights(weights, name, network)
+        load_pretrained(network, state, num_classes, weights, fixed_gates=norm == "bn+in")
     return network
 
 

@@ -1,11 +1,23 @@
-"""Stages: runs of residual blocks at one width, and how many of them a depth means."""
+"""Stages: runs of residual blocks at one width, how many of them a depth means, and where they end in a network."""
 
+import re
 from typing import Protocol
 
 from torch import nn
 
 from binorm.experiments.errors import UserError
 from binorm.experiments.models.norms import NormLayer
+
+# In order; the first one that a network has counts.
+_STAGES = (
+    r"stage(\d+)",  # ours, torchvision's ShuffleNets
+    r"layer(\d+)",  # ResNets of torchvision and timm
+    r"features\.denseblock(\d+)",  # DenseNets of both
+    r"blocks\.(\d+)",  # timm's EfficientNets and MobileNets
+    r"stages[._](\d+)",  # others of timm
+    r"s(\d+)",  # timm's RegNets
+    r"trunk_output\.block(\d+)",  # torchvision's RegNets
+)
 
 
 class ResidualBlock(Protocol):
@@ -37,3 +49,30 @@ def blocks_per_stage(depth: int, layers_per_block: int, other_layers: int) -> in
             f"the depth should be {layers}n + {other_layers}, such as {smallest} or {next_one} (got {depth})"
         )
     return blocks
+
+
+def stage_ends(network: nn.Module) -> list[str]:
+    """The dotted names of the modules with which each stage ends, from the first to the last.
+
+    A stage is a run of blocks at one width and resolution, and in most networks a module, such as ``layer1`` to
+    ``layer4`` of ResNets or ``blocks.0`` to ``blocks.6`` of timm's EfficientNets. In torchvision's EfficientNets it is
+    one of the plain sequences in ``features``, and in its VGGs ends with a max pooling there.
+
+    Raises:
+        UserError: if the network has no stages under the names known here.
+    """
+    modules = dict(network.named_modules())
+    for pattern in _STAGES:
+        found = {int(match[1]): name for name in modules if (match := re.fullmatch(pattern, name))}
+        if found:
+            return [found[number] for number in sorted(found)]
+    features = [(name, each) for name, each in modules.items() if re.fullmatch(r"features\.\d+", name)]
+    for kind in (nn.Sequential, nn.MaxPool2d):
+        ends = [name for name, each in features if type(each) is kind]  # subclasses are stems and blocks
+        if ends:
+            return ends
+    children = ", ".join(name for name, _ in network.named_children())
+    raise UserError(
+        f"{type(network).__name__} has no stages that are known: looked for stage1, layer1, blocks.0, stages.0 and the "
+        f"like (it has {children or 'no modules'}); choose a network of residual blocks"
+    )

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from binorm.experiments.atomic import write_bytes_atomically, write_text_atomically
 from binorm.experiments.errors import UserError
-from binorm.experiments.progress import duration
 from binorm.experiments.report import gate_pictures, gate_statistics, tables
 from binorm.experiments.report.figure_style import DARK, norm_colours
+from binorm.experiments.report.origins import origins
 from binorm.experiments.report.pictures import learning_curves, responses, samples
 from binorm.experiments.report.published import GATES
 from binorm.experiments.report.rendering import environment, finite_or_null, listed, seeds_text
@@ -116,7 +116,7 @@ def write_report(folder: Path) -> Report:
     }
     for picture in (picture for group in pictures.values() for picture in group):
         write_bytes_atomically(folder / "figures" / picture.file, picture.content)
-    context = _context(report, runs) | pictures
+    context = _context(report, runs) | origins(runs) | pictures
     write_text_atomically(report.markdown, environment(markdown=True).get_template("report.md.jinja").render(context))
     write_text_atomically(report.json, json.dumps(_as_json(report, runs), indent=1, allow_nan=False) + "\n")
     write_text_atomically(report.html, environment().get_template("report.html.jinja").render(context))
@@ -165,7 +165,6 @@ def _summary(runs: Sequence[Run]) -> str:
 def _context(report: Report, runs: Sequence[Run]) -> dict[str, Any]:
     """What the templates show besides the pictures."""
     done = tables.finished(runs)
-    records = [run.record for run in runs if run.record is not None]
     sets = tables.evaluation_sets(runs)
     gates = gate_pictures.gates_by_norm(done)
     return {
@@ -187,13 +186,6 @@ def _context(report: Report, runs: Sequence[Run]) -> dict[str, Any]:
         "baseline": BASELINE,
         "last_epoch": LAST_EPOCH,
         "best_epoch": report.best_label,
-        "skipped": _skipped(runs),
-        "commands": list(dict.fromkeys(record.command for record in records)),
-        "total_time": duration(sum(record.seconds for record in records)),
-        "run_count": len(runs),
-        "started": min((record.started for record in records), default=""),
-        "provenance": tables.provenance(runs),
-        "recipe": tables.merge(run.config for run in done),
     }
 
 
@@ -208,11 +200,6 @@ def _reach(report: Report, evaluation: str) -> float:
     differences = [row.difference for row in report.rows if row.evaluation == evaluation and row.difference]
     bounds = [abs(bound) for each in differences for bound in (each.low, each.high) if math.isfinite(bound)]
     return max(bounds, default=0.0)
-
-
-def _skipped(runs: Sequence[Run]) -> list[str]:
-    names = [name for run in runs if run.record is not None for name in run.record.data.get("skipped") or ()]
-    return sorted(map(str, dict.fromkeys(names)))
 
 
 def _as_json(report: Report, runs: Sequence[Run]) -> Any:

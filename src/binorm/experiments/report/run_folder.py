@@ -1,20 +1,18 @@
 """Reads what a run left behind in ``<norm>/seed<k>/``: its record, configuration, metrics, gates and samples."""
 
 import csv
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
 from binorm.experiments.errors import UserError
 from binorm.experiments.recipe import FIELDS
+from binorm.experiments.report.run_files import check, damaged, field, read_json, read_text
 from binorm.gates import HISTOGRAM_BINS
-
-T = TypeVar("T")
 
 DISPLAY_ORDER = ("bn", "in", "bn+in", "bin")
 GATES_FILE = "gates.json"
@@ -161,61 +159,61 @@ def read_run(folder: Path) -> RunResult | UnfinishedRun:
 
 
 def _read_record(path: Path, norm: str, seed: int) -> RunRecord:
-    entries = _read_json(path)
+    entries = read_json(path)
     if (entries.get("norm"), entries.get("seed")) != (norm, seed):
         raise UserError(
             f"{path} belongs to norm {entries.get('norm')!r}, seed {entries.get('seed')!r}, but its folder says "
             f"{norm!r}, seed {seed}. Move the run to <norm>/seed<k>/ of its own norm and seed."
         )
-    status = _field(entries, "status", str, path)
+    status = field(entries, "status", str, path)
     if status not in STATUSES:
-        raise _damaged(path, f"status is {status!r}, expected one of {', '.join(STATUSES)}")
-    data = _field(entries, "data", dict, path)
-    _field(data, "train", int, path)
-    for count in _field(data, "evaluation", dict, path).values():
-        _check(isinstance(count, int), path, "data.evaluation should map names to counts")
+        raise damaged(path, f"status is {status!r}, expected one of {', '.join(STATUSES)}")
+    data = field(entries, "data", dict, path)
+    field(data, "train", int, path)
+    for count in field(data, "evaluation", dict, path).values():
+        check(isinstance(count, int), path, "data.evaluation should map names to counts")
     return RunRecord(
         status=status,
         reason=None if entries.get("reason") is None else str(entries["reason"]),
-        command=_field(entries, "command", str, path),
-        started=_field(entries, "started", str, path),
-        seconds=float(_field(entries, "seconds", (int, float), path)),
-        parameters=_field(entries, "parameters", int, path),
-        gates=_field(entries, "gates", int, path),
-        settings=_field(entries, "settings", dict, path),
-        versions=_field(entries, "versions", dict, path),
-        machine=_field(entries, "machine", dict, path),
+        command=field(entries, "command", str, path),
+        started=field(entries, "started", str, path),
+        seconds=float(field(entries, "seconds", (int, float), path)),
+        parameters=field(entries, "parameters", int, path),
+        gates=field(entries, "gates", int, path),
+        settings=field(entries, "settings", dict, path),
+        versions=field(entries, "versions", dict, path),
+        machine=field(entries, "machine", dict, path),
         data=data,
     )
 
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config = yaml.safe_load(_read_text(path))
+        config = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
-        raise _damaged(path, f"it is not YAML ({' '.join(str(error).split())})") from error
-    _check(isinstance(config, dict), path, "it should hold the fields of a recipe")
+        raise damaged(path, f"it is not YAML ({' '.join(str(error).split())})") from error
+    check(isinstance(config, dict), path, "it should hold the fields of a recipe")
     for key in ("epochs", "full_epochs"):
-        _field(config, key, int, path)
+        field(config, key, int, path)
     # A field that came after the run had its default then.
     defaults = {name: each.default for name, each in FIELDS.items() if each.default is not MISSING}
     return defaults | dict(config)
 
 
 def _read_metrics(path: Path, evaluation_sets: tuple[str, ...], epochs: int) -> dict[str, tuple[float, ...]]:
-    rows = list(csv.reader(_read_text(path).splitlines()))
+    rows = list(csv.reader(read_text(path).splitlines()))
     header = rows[0] if rows else []
     expected = [*_METRICS, *(f"{name}_{kind}" for name in evaluation_sets for kind in ("loss", "accuracy"))]
     missing = [column for column in expected if column not in header]
-    _check(not missing, path, f"the columns {', '.join(missing)} are missing")
+    check(not missing, path, f"the columns {', '.join(missing)} are missing")
     try:
         values = [[float(cell) for cell in row] for row in rows[1:]]
     except ValueError as error:
-        raise _damaged(path, str(error)) from error
-    _check(all(len(row) == len(header) for row in values), path, "a row is cut short")
+        raise damaged(path, str(error)) from error
+    check(all(len(row) == len(header) for row in values), path, "a row is cut short")
     metrics = dict(zip(header, zip(*values, strict=True), strict=True)) if values else {}
     counted = metrics.get("epoch", ())
-    _check(
+    check(
         counted == tuple(range(1, epochs + 1)) and epochs > 0,
         path,
         f"it should count the epochs 1 to {epochs} and has {len(counted)} rows",
@@ -231,7 +229,7 @@ def read_gates(path: Path) -> tuple[tuple[GateLayer, ...], tuple[GatePoint, ...]
     """
     if not path.exists():
         return (), ()
-    entries = _read_json(path)
+    entries = read_json(path)
     try:
         layers = tuple(GateLayer(str(layer["name"]), tuple(map(float, layer["gates"]))) for layer in entries["layers"])
         history = tuple(
@@ -242,49 +240,11 @@ def read_gates(path: Path) -> tuple[tuple[GateLayer, ...], tuple[GatePoint, ...]
             for layer in point["layers"]
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
     gates = [gate for layer in layers for gate in layer.gates] + [point.mean for point in history]
     # Written so that nan fails as well.
-    _check(all(0 <= gate <= 1 for gate in gates), path, "gates should lie in [0, 1]")
+    check(all(0 <= gate <= 1 for gate in gates), path, "gates should lie in [0, 1]")
     counts = [point.histogram for point in history]
     fine = all(len(each) == HISTOGRAM_BINS and min(each) >= 0 and any(each) for each in counts)
-    _check(fine, path, f"histograms should be {HISTOGRAM_BINS} counts")
+    check(fine, path, f"histograms should be {HISTOGRAM_BINS} counts")
     return layers, history
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        entries = json.loads(_read_text(path))
-    except ValueError as error:
-        raise _damaged(path, f"it is not JSON ({error})") from error
-    _check(isinstance(entries, dict), path, "it should hold a JSON object")
-    return dict(entries)
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise _damaged(path, "it is missing, though the run is recorded as finished") from error
-    except UnicodeDecodeError as error:
-        raise _damaged(path, "it is not UTF-8 text") from error
-
-
-def _field(entries: Mapping[str, Any], key: str, kind: type[T] | tuple[type[T], ...], path: Path) -> T:
-    value = entries.get(key)
-    if isinstance(value, kind):
-        return value
-    names = " or ".join(entry.__name__ for entry in (kind if isinstance(kind, tuple) else (kind,)))
-    raise _damaged(path, f"{key} is {value!r}, expected {names}")
-
-
-def _check(fine: bool, path: Path, problem: str) -> None:
-    if not fine:
-        raise _damaged(path, problem)
-
-
-def _damaged(path: Path, problem: str) -> UserError:
-    return UserError(
-        f"{path} cannot be read: {problem}. Delete {path.parent} and repeat the command that made it; "
-        "runs that are finished are kept."
-    )

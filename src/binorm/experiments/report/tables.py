@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -168,8 +168,21 @@ def notes(runs: Sequence[Run]) -> tuple[str, ...]:
     return (*found, *disagreements(done))
 
 
-def disagreements(runs: Sequence[RunResult]) -> tuple[str, ...]:
-    """In what the runs differ besides norm and seed: configuration, data, settings, versions or machine."""
+def run_name(run: RunResult) -> str:
+    """``"bn seed 0"``."""
+    return f"{run.norm} seed {run.seed}"
+
+
+def disagreements(
+    runs: Sequence[RunResult], by_design: Collection[str] = (), name: Callable[[RunResult], str] = run_name
+) -> tuple[str, ...]:
+    """In what the runs differ besides norm and seed: configuration, data, settings, versions or machine.
+
+    Args:
+        runs: those to compare.
+        by_design: what else they may differ in, such as ``"configuration.method"``; ``"data"`` stands for all of it.
+        name: what to call a run.
+    """
     aspects = [
         {
             "configuration": {key: value for key, value in run.config.items() if key not in ("norm", "seed")},
@@ -183,9 +196,11 @@ def disagreements(runs: Sequence[RunResult]) -> tuple[str, ...]:
     entries = [flatten(aspect) for aspect in aspects]
     found = []
     for key in dict.fromkeys(key for entry in entries for key in entry):
+        if any(f"{key}.".startswith(f"{each}.") for each in by_design):
+            continue
         holders: dict[str, list[str]] = {}
         for run, entry in zip(runs, entries, strict=True):
-            holders.setdefault(entry.get(key, "absent"), []).append(f"{run.norm} seed {run.seed}")
+            holders.setdefault(entry.get(key, "absent"), []).append(name(run))
         if len(holders) > 1:
             values = [f"{_clip(value)} ({_few(names)})" for value, names in holders.items()]
             found.append(f"Runs differ in {key}: {'; '.join(values)}.")

@@ -1,5 +1,11 @@
 """The tasks by name: what a training step computes."""
 
 from binorm.experiments.tasks.classification import Classification
+from binorm.experiments.tasks.domains import DomainClassification
 
-TASKS = {"classification": Classification}
+TASKS: dict[str, type[Classification]] = {
+    "classification": Classification,
+    "mixed": DomainClassification,
+    "adaptation": DomainClassification,
+    "generalization": DomainClassification,
+}

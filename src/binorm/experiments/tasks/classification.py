@@ -12,8 +12,10 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from binorm import param_groups
 from binorm.experiments.data.batches import AnyTrainingBatches
+from binorm.experiments.data.domain_batches import DomainBatches
 from binorm.experiments.data.seeds import epoch_seed
 from binorm.experiments.errors import UserError
+from binorm.experiments.models.head import find_head
 from binorm.experiments.recipe import Recipe
 
 
@@ -34,12 +36,13 @@ class Classification(LightningModule):
         recipe: Recipe,
         num_classes: int,
         evaluation: tuple[str, ...],
-        training_batches: AnyTrainingBatches,
+        training_batches: AnyTrainingBatches | DomainBatches,
         seed: int,
     ) -> None:
         super().__init__()
         self.network = network
         self.recipe = recipe
+        self.num_classes = num_classes
         self.training_batches = training_batches
         self.seed = seed
         self.evaluation = evaluation
@@ -52,12 +55,24 @@ class Classification(LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """SGD in the two groups of `binorm.param_groups`, scheduled by the step."""
         recipe = self.recipe
-        groups = param_groups(self.network, recipe.lr, recipe.gate_lr_scale, recipe.weight_decay)
-        optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
+        optimizer = torch.optim.SGD(self.parameter_groups(), lr=recipe.lr, momentum=recipe.momentum)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: recipe.lr_factor(step / len(self.training_batches))
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The network's parameters as the optimizer treats them: weights, gates and, at a rate of its own, the head."""
+        recipe = self.recipe
+        groups = param_groups(self.network, recipe.lr, recipe.gate_lr_scale, recipe.weight_decay)
+        if recipe.head_lr_scale != 1:
+            head = list(self.network.get_submodule(find_head(self.network, self.num_classes)).parameters())
+            ids = {id(parameter) for parameter in head}
+            for group in groups:
+                group["params"] = [parameter for parameter in group["params"] if id(parameter) not in ids]
+            rate = recipe.lr * recipe.head_lr_scale
+            groups.append({"name": "head", "params": head, "lr": rate, "weight_decay": recipe.weight_decay})
+        return groups
 
     def on_train_epoch_start(self) -> None:
         """Make what is drawn at random depend on the epoch alone, so that a resumed run draws the same."""

@@ -1,0 +1,128 @@
+"""The data sets whose domains are folders: what each is, and how its folders are called."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FolderSet:
+    """One data set.
+
+    Attributes:
+        title: what it shows.
+        pictures: published counts, by domain.
+        folders: names of each domain's folder; case, blanks and underscores do not matter. Empty for a tree whose
+            domains are found.
+        classes: how many there are; 0 for a tree whose classes are found.
+        url: where it is published.
+        usual_names: files and folders that it usually is, as published and as people pack it.
+        licence: as its authors state it; empty where it is not known here.
+        layout: what the published tree has, for people.
+        size: height and width that its pictures are brought to, in pixels; less where memory would not hold them.
+        between: folders that may lie between a domain and its classes; the first has all pictures.
+        numbered: names of classes whose folders may be numbers.
+        listed: the published split is in ``<domain>_train.txt`` and ``<domain>_test.txt``.
+    """
+
+    title: str
+    pictures: Mapping[str, int]
+    folders: Mapping[str, tuple[str, ...]]
+    classes: int
+    url: str
+    usual_names: tuple[str, ...]
+    licence: str = ""
+    layout: str = "<domain>/<class>/ pictures"
+    size: int = 224
+    between: tuple[str, ...] = ()
+    numbered: tuple[str, ...] = ()
+    listed: bool = False
+
+
+def _same(*names: str) -> dict[str, tuple[str, ...]]:
+    return {name: (name,) for name in names}
+
+
+FOLDER_SETS: dict[str, FolderSet] = {
+    "pacs": FolderSet(
+        title="photographs, art paintings, cartoons and sketches of seven kinds of objects",
+        pictures={"art_painting": 2_048, "cartoon": 2_344, "photo": 1_670, "sketch": 3_929},
+        folders=_same("art_painting", "cartoon", "photo", "sketch"),
+        classes=7,
+        url="https://dali-dl.github.io/project_iccv2017.html",
+        usual_names=("PACS", "PACS.zip", "pacs", "pacs.zip", "kfold"),
+    ),
+    "office-home": FolderSet(
+        title="things of office and home as art, clip art, products and photographs",
+        pictures={"art": 2_427, "clipart": 4_365, "product": 4_439, "real_world": 4_357},
+        folders={**_same("art", "clipart", "product"), "real_world": ("real_world", "real")},
+        classes=65,
+        url="https://www.hemanthdv.org/officeHomeDataset.html",
+        usual_names=(
+            "OfficeHomeDataset_10072016",
+            "OfficeHomeDataset_10072016.zip",
+            "office_home",
+            "office_home.zip",
+            "office-home",
+            "office-home.zip",
+        ),
+        licence="fair use notice: for non-commercial research and education",
+    ),
+    "office-31": FolderSet(
+        title="office things in a shop's pictures, by a camera and by a webcam",
+        pictures={"amazon": 2_817, "dslr": 498, "webcam": 795},
+        folders=_same("amazon", "dslr", "webcam"),
+        classes=31,
+        url="https://faculty.cc.gatech.edu/~judy/domainadapt/",
+        usual_names=(
+            "domain_adaptation_images",
+            "domain_adaptation_images.tar.gz",
+            "office31",
+            "office31.zip",
+            "office-31",
+            "office-31.zip",
+        ),
+        between=("images",),
+    ),
+    "vlcs": FolderSet(
+        title="five kinds of objects from Caltech-101, LabelMe, PASCAL VOC 2007 and SUN09",
+        pictures={"caltech": 1_415, "labelme": 2_656, "pascal": 3_376, "sun": 3_282},
+        folders={
+            "caltech": ("caltech", "caltech101"),
+            "labelme": ("labelme",),
+            "pascal": ("pascal", "voc2007"),
+            "sun": ("sun", "sun09"),
+        },
+        classes=5,
+        url="https://people.csail.mit.edu/torralba/research/bias/",
+        usual_names=("VLCS", "VLCS.tar.gz", "VLCS.zip", "vlcs", "vlcs.zip"),
+        numbered=("bird", "car", "chair", "dog", "person"),
+        between=("full", "train", "crossval", "test"),
+    ),
+    "domainnet": FolderSet(
+        title="345 kinds of things in six styles",
+        pictures={
+            "clipart": 48_129,
+            "infograph": 51_605,
+            "painting": 72_266,
+            "quickdraw": 172_500,
+            "real": 172_947,
+            "sketch": 69_128,
+        },
+        folders=_same("clipart", "infograph", "painting", "quickdraw", "real", "sketch"),
+        classes=345,
+        url="http://ai.bu.edu/M3SDA/",
+        usual_names=("domainnet", "domain_net", "DomainNet", "domainnet.zip"),
+        licence="fair use notice: for non-commercial research and education",
+        layout="<domain>/<class>/ pictures, and the published <domain>_train.txt and <domain>_test.txt",
+        size=64,
+        listed=True,
+    ),
+    "domains": FolderSet(
+        title="any pictures of your own in several domains",
+        pictures={},
+        folders={},
+        classes=0,
+        url="",
+        usual_names=("domains", "domains.zip"),
+    ),
+}

@@ -1,0 +1,151 @@
+"""Data sets of several domains: the same classes in pictures of different kinds, such as photographs and sketches."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from binorm.experiments.data.dataset import Dataset, ImageSet
+from binorm.experiments.data.torchvision_table import TEST_SHARE
+from binorm.experiments.data.validation import hold_out
+from binorm.experiments.errors import UserError, known
+from binorm.experiments.recipe import VALIDATION
+
+FEW = 12  # names that an error lists
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The pictures of one domain.
+
+    Attributes:
+        train: what may be learned from.
+        test: what is evaluated; as published, or `TEST_SHARE` of each class, drawn from a fixed seed.
+    """
+
+    train: ImageSet
+    test: ImageSet
+
+
+@dataclass(frozen=True)
+class DomainSet:
+    """Everything that a run needs to know about the domains of a data set.
+
+    Attributes:
+        name: as recipes say it.
+        source: where it was read from, for people.
+        classes: of every domain, in the order of the labels.
+        domains: by name, in the published order.
+        mean: per colour channel, of pixels in [0, 1]; subtracted before the network sees a picture.
+        std: per colour channel, of pixels in [0, 1]; divided by.
+        published_split: the split is the data set's own; otherwise it is ours, and whoever adapts to all pictures of a
+            domain takes its train and test together.
+        skipped: pictures that could not be decoded, by name.
+    """
+
+    name: str
+    source: str
+    classes: tuple[str, ...]
+    domains: Mapping[str, Domain]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    published_split: bool
+    skipped: tuple[str, ...] = ()
+
+
+def mixed(domain_set: DomainSet, sources: Sequence[str] | None = None) -> Dataset:
+    """One training set over several domains, evaluated on each domain by itself.
+
+    Args:
+        domain_set: the domains.
+        sources: those to train on, one after the other; None for all. All of the set's are evaluated.
+
+    Raises:
+        UserError: for an unknown domain.
+    """
+    names = domain_set.domains if sources is None else sources
+    chosen = [known("domain", name, domain_set.domains).train for name in names]
+    if not chosen:
+        raise UserError(f"no domain of {domain_set.name} to train on: choose from {', '.join(domain_set.domains)}")
+    return Dataset(
+        name=domain_set.name,
+        source=domain_set.source,
+        classes=domain_set.classes,
+        train=ImageSet(torch.cat([each.images for each in chosen]), torch.cat([each.labels for each in chosen])),
+        evaluation={name: domain.test for name, domain in domain_set.domains.items()},
+        mean=domain_set.mean,
+        std=domain_set.std,
+        skipped=domain_set.skipped,
+    )
+
+
+def choose(name: str, domains: Sequence[str], only: Sequence[str] | None) -> tuple[str, ...]:
+    """The domains that are asked for, in the order of ``domains``; all of them for None.
+
+    Raises:
+        UserError: for a domain that the data set ``name`` does not have.
+    """
+    if only is None:
+        return tuple(domains)
+    for each in only:
+        known(f"domain of {name}", each, dict.fromkeys(domains))
+    return tuple(domain for domain in domains if domain in only)
+
+
+def split_off_test(domain: str, pictures: ImageSet, classes: tuple[str, ...]) -> Domain:
+    """A domain without a published split, with `TEST_SHARE` of each class as its test set.
+
+    The same pictures for every norm, seed and machine, whichever other domains and classes are used.
+
+    Raises:
+        UserError: if no class has two pictures.
+    """
+    whole = Dataset(domain, "", classes, pictures, {}, (0, 0, 0), (1, 1, 1))
+    parts = hold_out(whole, TEST_SHARE)
+    train, test = parts.train, parts.evaluation[VALIDATION]
+    if not isinstance(train, ImageSet) or not isinstance(test, ImageSet) or not len(test):
+        raise UserError(f"no class of the domain {domain} has two pictures, so that one could be held out for a test")
+    return Domain(train, test)
+
+
+def common_classes(name: str, classes: Mapping[str, Sequence[str]], shared: bool) -> tuple[str, ...]:
+    """The classes of every domain, in alphabetical order.
+
+    Args:
+        name: of the data set.
+        classes: by domain.
+        shared: keep those that all domains have, instead of requiring that all have the same.
+
+    Raises:
+        UserError: if the domains' classes differ, or none is shared.
+    """
+    every = set().union(*classes.values())
+    common = every.intersection(*classes.values())
+    if not common:
+        raise UserError(f"no class is in all of the domains {', '.join(classes)} of {name}: choose others")
+    if every != common and not shared:
+        lacking = {domain: sorted(every - set(own)) for domain, own in classes.items() if every - set(own)}
+        named = "; ".join(f"{domain} lacks {few(names)}" for domain, names in lacking.items())
+        raise UserError(
+            f"the domains of {name} have different classes: {named}. "
+            f"--shared_classes true keeps the {len(common)} that all have"
+        )
+    return tuple(sorted(common))
+
+
+def relabel(domain: Domain, own: Sequence[str], classes: Sequence[str]) -> Domain:
+    """A domain with labels for ``classes`` instead of its ``own``, without the pictures of other classes."""
+    if tuple(own) == tuple(classes):
+        return domain
+    places = torch.tensor([classes.index(each) if each in classes else -1 for each in own])
+
+    def kept(pictures: ImageSet) -> ImageSet:
+        labels = places[pictures.labels]
+        return ImageSet(pictures.images[labels >= 0], labels[labels >= 0])
+
+    return replace(domain, train=kept(domain.train), test=kept(domain.test))
+
+
+def few(names: Sequence[str]) -> str:
+    """Names for an error: all of them, or the first and how many more."""
+    return ", ".join(names) if len(names) <= FEW else f"{', '.join(names[:FEW])} and {len(names) - FEW} more"
