@@ -10,10 +10,10 @@ from rich.text import Text
 from torch import Tensor
 
 from binorm.experiments.data.cache import cache_folder
-from binorm.experiments.data.catalog import DATASETS, Entry, data_root, find, load, load_domains, locate
+from binorm.experiments.data.catalog import data_root, find, load, load_domains, locate
 from binorm.experiments.data.dataset import ImageSet
+from binorm.experiments.data.entries import DATASETS, Entry
 from binorm.experiments.data.torchvision_sets import is_present
-from binorm.experiments.data.torchvision_table import TEST_SHARE
 from binorm.experiments.data.verification import Verification, check, examine_dataset
 from binorm.experiments.errors import UserError, known
 
@@ -65,7 +65,7 @@ def describe(name: str, root: Path | None = None) -> RenderableType:
         "what": entry.title,
         "domains": (", ".join(entry.domains) or "the folders that the data have") * entry.has_domains,
         "pictures": _counts(entry),
-        "split": f"{TEST_SHARE:.0%} of each class, drawn with a fixed seed, are the test set" * entry.own_split,
+        "split": entry.split,
         "classes": _classes(entry),
         "size": f"{size} unless --image_size says otherwise" if entry.resizes else size,
         "--data": entry.needs or "not needed: it is embedded",

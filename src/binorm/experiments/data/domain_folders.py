@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from binorm.experiments.data.cache import Splits, cached
-from binorm.experiments.data.domain_layout import SPLITS, UNSPLIT, DomainFiles, find_domains
+from binorm.experiments.data.domain_layout import UNSPLIT, DomainFiles, find_domains
 from binorm.experiments.data.domain_table import FOLDER_SETS
 from binorm.experiments.data.domains import Domain, DomainSet, choose, common_classes, relabel, split_off_test
 from binorm.experiments.data.file_tree import FileTree, open_tree
@@ -96,10 +96,10 @@ def _is_split(path: Path, found: Mapping[str, DomainFiles]) -> bool:
     """Whether the split is published, which goes for all domains or for none."""
     unsplit = [domain for domain, files in found.items() if UNSPLIT in files.files]
     if unsplit and len(unsplit) < len(found):
-        files = " and ".join(f"{unsplit[0]}_{split}.txt" for split in SPLITS)
+        split = next(domain for domain in found if domain not in unsplit)
         raise UserError(
-            f"{path} has the published split of other domains and not of {unsplit[0]}: put {files} beside the others, "
-            "or take all such lists away"
+            f"{path} has the published split of {split}, but not that of {unsplit[0]}: add its folders or lists, or "
+            "take away those of every domain"
         )
     return not unsplit
 

@@ -123,42 +123,45 @@ def _subfolders(tree: FileTree, top: Parts) -> set[str]:
 
 
 def _domain_files(tree: FileTree, spec: FolderSet, domain: str, folder: str, pictures: Sequence[Parts]) -> DomainFiles:
-    places = _places(tree, spec, domain, folder, pictures)
-    chosen = {UNSPLIT: places}
-    if spec.listed and (lists := _split_lists(tree, domain)):
-        chosen = {split: _listed(tree, file, places) for split, file in lists.items()}
-    names = {place: _class_name(spec, place) for files in chosen.values() for place in files}
+    splits = _splits(tree, spec, domain, folder, pictures)
+    if spec.listed and UNSPLIT in splits and (lists := _split_lists(tree, domain)):
+        splits = {split: _listed(tree, file, splits[UNSPLIT]) for split, file in lists.items()}
+    names = {place: _class_name(spec, place) for files in splits.values() for place in files}
     classes = tuple(sorted(set(names.values())))
     labels = {name: label for label, name in enumerate(classes)}
-    return DomainFiles(
-        folder,
-        classes,
-        {
-            split: sorted((file, labels[names[place]]) for place, file in files.items())
-            for split, files in chosen.items()
-        },
-    )
+    files = {
+        split: sorted((file, labels[names[place]]) for place, file in places.items())
+        for split, places in splits.items()
+    }
+    return DomainFiles(folder, classes, files)
 
 
-def _places(tree: FileTree, spec: FolderSet, domain: str, folder: str, pictures: Sequence[Parts]) -> dict[str, str]:
-    """Names in the tree of a domain's pictures, by ``<class>/<picture>``.
+def _splits(
+    tree: FileTree, spec: FolderSet, domain: str, folder: str, pictures: Sequence[Parts]
+) -> dict[str, dict[str, str]]:
+    """By split, the names in the tree of a domain's pictures by ``<class>/<picture>``.
 
-    Where several folders lie between the domain and its classes, the first of ``spec.between`` has everything; without
-    it the others together, a picture that is in two of them once.
+    Raises:
+        UserError: for a picture in no class, and for one part of a split without the other.
     """
-    groups: dict[str, dict[str, str]] = {}
+    splits: dict[str, dict[str, str]] = {}
     for parts in pictures:
-        between = parts[0] if parts[0] in spec.between else ""
-        place = parts[1:] if between else parts
+        split = spec.between.get(parts[0], UNSPLIT)
+        place = parts[1:] if parts[0] in spec.between else parts
         file = "/".join((folder, *parts))
         if len(place) < 2:
             raise UserError(
                 f"{file} in {tree.path} belongs to the domain {domain}, but to no class: "
-                f"expected {folder}/<class>/{parts[-1]}"
+                f"expected {'/'.join((folder, *parts[:-1]))}/<class>/{parts[-1]}"
             )
-        groups.setdefault(between, {})["/".join(place)] = file
-    whole = groups.get(spec.between[0]) if spec.between else None
-    return whole or {place: file for group in groups.values() for place, file in group.items()}
+        splits.setdefault(split, {})["/".join(place)] = file
+    splits.pop("", None)
+    if set(splits) not in ({UNSPLIT}, set(SPLITS)):
+        raise UserError(
+            f"{folder} in {tree.path} has pictures in the folders {few(sorted({parts[0] for parts in pictures}))}: "
+            f"expected {spec.layout}"
+        )
+    return {split: splits[split] for split in (UNSPLIT, *SPLITS) if split in splits}
 
 
 def _class_name(spec: FolderSet, place: str) -> str:

@@ -1,7 +1,7 @@
 """The data sets whose domains are folders: what each is, and how its folders are called."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,10 @@ class FolderSet:
         licence: as its authors state it; empty where it is not known here.
         layout: what the published tree has, for people.
         size: height and width that its pictures are brought to, in pixels; less where memory would not hold them.
-        between: folders that may lie between a domain and its classes; the first has all pictures.
+        between: folders that may lie between a domain and its classes, and the split that each has: "train", "test",
+            "all" for no split, "" for copies of the others' pictures.
         numbered: names of classes whose folders may be numbers.
-        listed: the published split is in ``<domain>_train.txt`` and ``<domain>_test.txt``.
+        listed: the published split may be in ``<domain>_train.txt`` and ``<domain>_test.txt``.
     """
 
     title: str
@@ -33,9 +34,14 @@ class FolderSet:
     licence: str = ""
     layout: str = "<domain>/<class>/ pictures"
     size: int = 224
-    between: tuple[str, ...] = ()
+    between: Mapping[str, str] = field(default_factory=dict)
     numbered: tuple[str, ...] = ()
     listed: bool = False
+
+    @property
+    def has_split(self) -> bool:
+        """Whether a split is published, in lists or folders that a copy may lack."""
+        return self.listed or "test" in self.between.values()
 
 
 def _same(*names: str) -> dict[str, tuple[str, ...]]:
@@ -81,7 +87,7 @@ FOLDER_SETS: dict[str, FolderSet] = {
             "office-31",
             "office-31.zip",
         ),
-        between=("images",),
+        between={"images": "all"},
     ),
     "vlcs": FolderSet(
         title="five kinds of objects from Caltech-101, LabelMe, PASCAL VOC 2007 and SUN09",
@@ -93,10 +99,11 @@ FOLDER_SETS: dict[str, FolderSet] = {
             "sun": ("sun", "sun09"),
         },
         classes=5,
-        url="https://people.csail.mit.edu/torralba/research/bias/",
-        usual_names=("VLCS", "VLCS.tar.gz", "VLCS.zip", "vlcs", "vlcs.zip"),
+        url="http://www.mediafire.com/file/7yv132lgn1v267r/vlcs.tar.gz/file",
+        usual_names=("VLCS", "VLCS.tar.gz", "vlcs.tar.gz", "VLCS.zip", "vlcs", "vlcs.zip"),
         numbered=("bird", "car", "chair", "dog", "person"),
-        between=("full", "train", "crossval", "test"),
+        layout="<domain>/full/<class>/ and <domain>/test/<class>/ pictures, or <domain>/<class>/ pictures",
+        between={"full": "train", "test": "test", "train": "", "crossval": ""},  # full is train and crossval
     ),
     "domainnet": FolderSet(
         title="345 kinds of things in six styles",

@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from binorm.experiments.errors import UserError
@@ -68,8 +69,9 @@ def read_weights(weights: str, name: str, network: nn.Module) -> dict[str, Tenso
 def load_pretrained(
     network: nn.Module, state: dict[str, Tensor], num_classes: int, weights: str, *, fixed_gates: bool = False
 ) -> None:
-    """Fill ``network`` with ``state``; the last layer of its head keeps its start if the classes are others in number.
+    """Fill ``network`` with ``state``; the last layer of its head starts at 0 if the classes are others in number.
 
+    From a random start as large as some networks have for few classes, a short training would not recover.
     Where ``state`` has no gates and no counts of batches, as a batch norm's may not, the network keeps its own.
 
     Args:
@@ -87,11 +89,12 @@ def load_pretrained(
     kept = {
         key: tensor
         for key, tensor in own.items()
-        if (key not in state and key.endswith((_GATE, _COUNT)))
-        or (fixed_gates and key.endswith(_GATE))
-        or (key in classifier and key in state and _other_classes(state[key], tensor))
+        if (key not in state and key.endswith((_GATE, _COUNT))) or (fixed_gates and key.endswith(_GATE))
     }
-    state = {**state, **kept}
+    fresh = {
+        key: torch.zeros_like(own[key]) for key in classifier if key in state and _other_classes(state[key], own[key])
+    }
+    state = {**state, **kept, **fresh}
     shapes = [f"{key} {_shape(state[key])} for {_shape(own[key])}" for key in own if _differs(state.get(key), own[key])]
     problems = {
         "missing": [key for key in own if key not in state],

@@ -104,7 +104,9 @@ def norm_comparisons(rows: Sequence[DomainRow], tasks: Sequence[Task]) -> tuple[
     return _corrected([_comparison(row.method, row.norm, base.norm, row, base, tasks) for row, base in pairs])
 
 
-def method_comparisons(rows: Sequence[DomainRow], tasks: Sequence[Task], baseline: str | None) -> tuple[Comparison, ...]:
+def method_comparisons(
+    rows: Sequence[DomainRow], tasks: Sequence[Task], baseline: str | None
+) -> tuple[Comparison, ...]:
     """For each norm, every method against the baseline method; none without a baseline, as in mixed training."""
     pairs = [
         (row, base)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from binorm.experiments.report.domain_confusions import Confusions
 from binorm.experiments.report.figure_style import (
+    FULL_WIDTH,
     INK,
     PAGE_WIDTH,
     RULE,
@@ -45,7 +46,8 @@ def confusion_figure(
     names = max(len(_label(row, place)) for row in rows for place in range(len(row.classes)))
     left = 0.3 + 0.068 * names
     panels = 3 if len(norms) == 2 else 1
-    side = min((PAGE_WIDTH - left - 0.08 - _GAP * (panels - 1)) / panels, 3.4)
+    whole = FULL_WIDTH if output.in_print else PAGE_WIDTH
+    side = min((whole - left - 0.08 - _GAP * (panels - 1)) / panels, 3.4)
     foot = 0.3 + (0.058 * names if len(rows[0].classes) <= NUMBERED else 0.0)
     height = len(rows) * (side + _HEAD) + foot + 0.06
     width = left + panels * side + (panels - 1) * _GAP + 0.08
@@ -85,9 +87,7 @@ def _colours(norms: Sequence[str], name: str) -> tuple[str, str]:
     return (colours[name], colours[name]) if name in colours else (colours[norms[1]], _FALL)
 
 
-def _draw(
-    axes: Axes, values: Percent, limit: float, colours: tuple[str, str], shown: Confusions, side: float
-) -> None:
+def _draw(axes: Axes, values: Percent, limit: float, colours: tuple[str, str], shown: Confusions, side: float) -> None:
     """Cells as one small picture, which is as opaque as its values are large: it suits a page in light and dark."""
     size = len(shown.classes)
     known = numpy.nan_to_num(values)
@@ -98,7 +98,7 @@ def _draw(
     axes.spines[:].set_visible(True)
     if size > NUMBERED:
         return
-    style: dict[str, Any] = {"ha": "center", "va": "center_baseline", "fontsize": min(7.5, 30 * side / size)}
+    style: dict[str, Any] = {"ha": "center", "va": "center_baseline", "fontsize": min(7.5, 38 * side / size)}
     for row, column in zip(*numpy.nonzero(numpy.abs(known) >= 0.5), strict=True):
         colour = "#ffffff" if cells[row, column, 3] > 0.72 else INK
         text = f"{known[row, column]:.0f}".replace("-", "−")

@@ -2,11 +2,12 @@
 
 On a page, text stays text and lines stay few, so a figure takes some kilobytes. The background is transparent and each
 colour has a lighter twin for dark pages, which a style sheet inside the figure picks, so that one file serves both.
-For print, a figure is one column wide, has no title, and carries its letters with it. Equal data makes equal files.
+For print, a figure is one column wide or two, has no title, and carries its letters with it. Equal data makes equal files.
 """
 
 import io
 import warnings
+from colorsys import hls_to_rgb
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from binorm.experiments.errors import UserError
@@ -35,6 +37,8 @@ _COLOURS = {
 DARK = {INK: "#a3adb8", RULE: "#3a424b", **_COLOURS}
 FORMATS = ("pdf", "svg", "png")
 COLUMN_WIDTH = 3.35  # inches: one column of a two-column page
+FULL_WIDTH = 6.9  # inches: both columns
+PAGE_WIDTH = 9.0  # inches, of figures that span a report's page
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 # What would make files of equal data differ, or say no more than that matplotlib drew them.
 _NO_METADATA: dict[str, dict[str, Any]] = {
@@ -88,7 +92,7 @@ class Output:
 
     Attributes:
         format: the ending of its file: svg, pdf or png.
-        in_print: one column wide, with its fonts and without its title, instead of for the report's page.
+        in_print: as wide as a column or two, with its fonts and without its title, instead of for the report's page.
     """
 
     format: str
@@ -121,6 +125,13 @@ def norm_colours(norms: Sequence[str]) -> dict[str, str]:
     return {norm: palette[places.index(norm) % len(palette)] for norm in sorted(norms, key=norm_rank)}
 
 
+def class_colours(count: int) -> list[str]:
+    """A colour for each of so many classes or domains; beyond the palette, hues that show on light and dark pages."""
+    if count <= len(_COLOURS):
+        return list(_COLOURS)[:count]
+    return [to_hex(hls_to_rgb(place / count, 0.52, 0.62)) for place in range(count)]
+
+
 def stage_colours(stages: Sequence[str]) -> dict[str, str]:
     """A colour for each stage of a network, from the end of the palette that norms reach last."""
     palette = [*_COLOURS][::-1]
@@ -128,7 +139,12 @@ def stage_colours(stages: Sequence[str]) -> dict[str, str]:
 
 
 def new_figure(
-    title: str, note: str | None, output: Output, size: tuple[float, float], print_height: float
+    title: str,
+    note: str | None,
+    output: Output,
+    size: tuple[float, float],
+    print_height: float,
+    print_width: float = COLUMN_WIDTH,
 ) -> tuple[Figure, float]:
     """An empty figure, without pyplot, which would keep it in a global list.
 
@@ -137,16 +153,18 @@ def new_figure(
         note: below it.
         output: where the figure goes.
         size: in inches, on a page.
-        print_height: in inches, where it is one column wide.
+        print_height: in inches, in print.
+        print_width: likewise; one column, unless it is given.
 
     Returns:
         The figure, and how many inches its title takes at the top.
     """
     if output.in_print:
-        return Figure(figsize=(COLUMN_WIDTH, print_height)), 0.08
+        return Figure(figsize=(print_width, print_height)), 0.08
     width, height = size
     figure = Figure(figsize=size)
-    figure.text(0.06 / width, 1 - 0.05 / height, shorten(title, 44), va="top", fontsize=10, fontweight="bold")
+    heading = shorten(title, max(44, int(9.2 * width)))
+    figure.text(0.06 / width, 1 - 0.05 / height, heading, va="top", fontsize=10, fontweight="bold")
     if note:
         figure.text(0.06 / width, 1 - 0.24 / height, note, va="top", fontsize=8, fontstyle="italic")
     return figure, 0.5
