@@ -22,11 +22,12 @@ class DomainStatistics(nn.Module):
     on them. Convert norms before, not after.
 
     Args:
-        network: with at least one such norm; it is not made a part of this module.
+        network: not made a part of this module. One without such norms (instance norm has none) has nothing to be kept
+            apart, and computes the same for every domain.
         domains: their names, each once.
 
     Raises:
-        UserError: for no domains, one that is named twice, and a network without running statistics.
+        UserError: for no domains and one that is named twice.
 
     Source: Chang et al., *Domain-Specific Batch Normalization for Unsupervised Domain Adaptation*, CVPR 2019, section
     3.2, whose weights and biases are apart as well; here they are shared.
@@ -101,19 +102,12 @@ def _check_domains(domains: Sequence[str]) -> None:
 
 def _places(network: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
     """Each norm, the name of one of its buffers in the network, and in the norm."""
-    found = False
     for name, module in network.named_modules():
         if any(module._buffers.get(buffer) is None for buffer in _BUFFERS[:2]):
             continue
-        found = True
         for buffer in _BUFFERS:
             if module._buffers.get(buffer) is not None:
                 yield module, f"{name}.{buffer}" if name else buffer, buffer
-    if not found:
-        raise UserError(
-            f"{type(network).__name__} has no norms with running statistics to keep apart by domain: "
-            "expected batch norms or batch-instance norms, as bn and bin are"
-        )
 
 
 def _key(domain: str, place: str) -> str:

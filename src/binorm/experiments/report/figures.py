@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from binorm.experiments.report.figure_style import SCREEN, Output, add_axes, encode, new_figure, shorten
+from binorm.experiments.report.figure_style import RULE, SCREEN, Output, add_axes, encode, new_figure, shorten
 from binorm.experiments.report.statistics import spread
 
 
@@ -51,6 +51,26 @@ def gate_curves(title: str, lines: Sequence[Line], note: str | None = None, outp
         return encode(figure, output)
 
 
+def depth_curves(title: str, lines: Sequence[Line], note: str | None = None, output: Output = SCREEN) -> bytes:
+    """The mean gate by place of the layer in the network, one line a group of runs, labelled with its mean over layers.
+
+    Arguments as in `learning_curves`, with places for epochs. The axis is fitted to the lines, so that groups come
+    apart; a rule stands at 0.5 where it is in sight.
+    """
+    with output.style():
+        figure, axes = _canvas(title, note, output, lines)
+        _draw_lines(axes, lines)
+        ends = [(statistics.fmean(line.values[max(line.values)]), _over_all(line), line) for line in lines]
+        shown = [value for line in lines for values in line.values.values() for value in values]
+        axes.set_ylim(max(-0.02, min(shown) - 0.04), min(1.02, max(shown) + 0.04))
+        if axes.get_ylim()[0] < 0.5:
+            axes.axhline(0.5, color=RULE, linewidth=1.2, zorder=0)
+        _write_labels(axes, ends, "{:.2f}")
+        axes.set_xlabel("norm layer, from input to output")
+        axes.set_ylabel("mean gate  (0 instance, 1 batch)")
+        return encode(figure, output)
+
+
 def _canvas(title: str, note: str | None, output: Output, lines: Sequence[Line]) -> tuple[Figure, Axes]:
     """Axes with room on the right for the names of the lines."""
     figure, head = new_figure(title, note, output, (4.8, 3.2), print_height=2.3)
@@ -87,20 +107,28 @@ def _focus(lines: Sequence[Line]) -> tuple[float, float]:
 
 
 def _label_ends(axes: Axes, lines: Sequence[Line], pattern: str) -> None:
-    """Name each line beside its end, with its last mean; names that would collide move apart."""
+    """Name each line beside its end, with its last mean."""
+    lasts = [(_finite(line.values[max(line.values)]), line) for line in lines]
+    means = [(statistics.fmean(last), line) for last, line in lasts if last]
+    _write_labels(axes, [(mean, mean, line) for mean, line in means], pattern)
+
+
+def _write_labels(axes: Axes, ends: Sequence[tuple[float, float, Line]], pattern: str) -> None:
+    """Write each line's name and number at the height of its end; names that would collide move apart.
+
+    Args:
+        axes: where the lines are drawn.
+        ends: for each line the height of its end, the number, and the line itself.
+        pattern: of the number.
+    """
     low, high = axes.get_ylim()
     height = axes.get_window_extent().height / axes.figure.dpi  # inches
     gap = (high - low) * 0.148 / height  # a line of text
-    ends = []
-    for line in lines:
-        last = _finite(line.values[max(line.values)])
-        if last:
-            ends.append((statistics.fmean(last), line))
-    ends.sort(key=lambda end: end[0])
-    places = _apart([min(max(mean, low), high) for mean, _ in ends], gap, high)
+    ends = sorted(ends, key=lambda end: end[0])
+    places = _apart([min(max(end, low), high) for end, _, _ in ends], gap, high)
     transform = axes.get_yaxis_transform()
-    for place, (mean, line) in zip(places, ends, strict=True):
-        label = f"{shorten(line.label, 14)} {pattern.format(mean)}"
+    for place, (_, value, line) in zip(places, ends, strict=True):
+        label = f"{shorten(line.label, 14)} {pattern.format(value)}"
         axes.text(1.02, place, label, transform=transform, color=line.colour, va="center", fontweight="bold")
 
 
@@ -114,6 +142,10 @@ def _apart(places: Sequence[float], gap: float, top: float) -> list[float]:
         moved[index] = min(moved[index], ceiling)
         ceiling = moved[index] - gap
     return moved
+
+
+def _over_all(line: Line) -> float:
+    return statistics.fmean(map(statistics.fmean, line.values.values()))
 
 
 def _finite(values: Sequence[float]) -> list[float]:
