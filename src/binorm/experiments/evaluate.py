@@ -6,7 +6,7 @@ import torch
 from rich import box
 from rich.table import Table
 
-from binorm.experiments.checkpoint import load_network
+from binorm.experiments.checkpoint import load_network, load_state_dict, weights_of
 from binorm.experiments.data.batches import evaluation_batches
 from binorm.experiments.errors import UserError
 from binorm.experiments.machine import choose_settings
@@ -15,6 +15,8 @@ from binorm.experiments.protocols import Loader
 
 def evaluate(checkpoint: Path, data_path: Path | None) -> Table:
     """Top-1 accuracy in percent and cross-entropy on each evaluation set, as a table for the terminal.
+
+    A network with running statistics for each domain is evaluated with those of the set's domain.
 
     Raises:
         UserError: for an unusable checkpoint or data, and for data with other classes than the network's.
@@ -33,6 +35,8 @@ def evaluate(checkpoint: Path, data_path: Path | None) -> Table:
     for heading in ("evaluation set", "pictures", "top-1 %", "loss"):
         table.add_column(heading, justify="left" if heading == "evaluation set" else "right")
     for name, images in dataset.evaluation.items():
+        if weights_of(checkpoint, name).exists():  # its running statistics are its own
+            network.load_state_dict(load_state_dict(weights_of(checkpoint, name)))
         correct, loss = 0, 0.0
         for pictures, labels, count in evaluation_batches(images, dataset, recipe, device):
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, settings.precision == "bfloat16"):

@@ -52,7 +52,10 @@ def add_training(parser: ArgumentParser) -> None:
     parser.add_argument("--out", type=str, default="runs", metavar="DIR", help="folder of all runs")
     for name, text in field_help().items():
         if name not in NOT_OVERRIDABLE:
-            parser.add_argument(f"--{name}", type=field_types()[name], default=SUPPRESS, help=text)
+            options = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
+            kind = field_types()[name]
+            flag: dict[str, Any] = {"nargs": "?", "const": True} if kind is bool else {}
+            parser.add_argument(*options, type=kind, default=SUPPRESS, help=text, **flag)
 
 
 def overrides(options: Namespace) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from binorm.experiments.data.seeds import epoch_seed
 from binorm.experiments.data.streaming import StreamedEvaluationBatches, StreamedTrainingBatches
 from binorm.experiments.recipe import Recipe
 
-EVALUATION_BATCH = 500
+EVALUATION_BATCH = 500  # pictures at most; batches are of equal size, so that little is filled up
 
 
 class TrainingBatches:
@@ -133,5 +133,6 @@ def evaluation_batches(
 ) -> AnyEvaluationBatches:
     """The batches of an evaluation set, from memory or streamed, at the size that a recipe's network sees."""
     if isinstance(images, ImageSet):
-        return EvaluationBatches(images, dataset, EVALUATION_BATCH, device, recipe.image_size)
+        batches = -(-len(images) // EVALUATION_BATCH)
+        return EvaluationBatches(images, dataset, -(-len(images) // batches), device, recipe.image_size)
     return StreamedEvaluationBatches(images, dataset, recipe, device)

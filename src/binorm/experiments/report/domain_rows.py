@@ -17,12 +17,14 @@ class Scores:
     Attributes:
         last: after the last epoch, by seed.
         best: at the best epoch, by seed; see `binorm.experiments.report.tables.best_accuracy`.
-        started: how many runs there are, finished or not; of a mean, how many seeds.
+        started: how many there are, finished or not.
+        unit: of ``started``: a run, or of a mean over tasks a seed.
     """
 
     last: Mapping[int, float]
     best: Mapping[int, float]
     started: int
+    unit: str = "run"
 
     @property
     def last_spread(self) -> Spread:
@@ -37,7 +39,7 @@ class Scores:
     @property
     def incomplete(self) -> str:
         """``"2 of 3 runs"`` where one did not finish, else nothing."""
-        return "" if len(self.last) == self.started else f"{len(self.last)} of {self.started} runs"
+        return "" if len(self.last) == self.started else f"{len(self.last)} of {self.started} {self.unit}s"
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def _scores(runs: Sequence[Run], task: Task) -> Scores:
 
 def _mean(cells: Sequence[Scores]) -> Scores:
     last, best = mean_by_seed([cell.last for cell in cells]), mean_by_seed([cell.best for cell in cells])
-    return Scores(last, best, started=max(cell.started for cell in cells))
+    return Scores(last, best, started=max(cell.started for cell in cells), unit="seed")
 
 
 def _highest(column: Sequence[Scores]) -> list[bool]:

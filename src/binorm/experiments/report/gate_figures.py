@@ -90,7 +90,7 @@ def gate_histograms(histograms: Sequence[Histogram], colour: str, output: Output
             axes.tick_params(axis="y", labelleft=column == 0, length=2)
             axes.tick_params(axis="x", labelbottom=place + 2 >= len(histograms))
             if place == 0 and histogram.reference is not None:
-                _add_key(axes, "paper", colour)
+                _add_key(axes, histogram.reference_label.partition(":")[0], colour)
         figure.supylabel("share of channels", x=0.01, fontsize=8)
         figure.supxlabel("gate  (0 instance norm, 1 batch norm)", y=0.01, fontsize=8)
         return encode(figure, output)

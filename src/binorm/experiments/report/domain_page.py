@@ -1,0 +1,182 @@
+"""The report of an experiment over several domains: one page, its Markdown twin and the numbers as JSON."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from binorm.experiments.atomic import write_bytes_atomically, write_text_atomically
+from binorm.experiments.report import domain_gate_pictures, domain_notes, tables
+from binorm.experiments.report.domain_comparisons import Comparison, method_comparisons, norm_comparisons
+from binorm.experiments.report.domain_confusions import Confusions, confusions
+from binorm.experiments.report.domain_gates import GateComparison, gate_comparisons
+from binorm.experiments.report.domain_grid import PAGE_TASKS, grid
+from binorm.experiments.report.domain_pictures import DRAWN_TASKS, confusion_pictures, feature_pictures
+from binorm.experiments.report.domain_published import PublishedRow, published_rows
+from binorm.experiments.report.domain_rows import DomainRow, domain_rows
+from binorm.experiments.report.domain_runs import (
+    ADAPTATION,
+    BASELINES,
+    GENERALIZATION,
+    MIXED,
+    DomainRun,
+    Task,
+    kind_of,
+    main_runs,
+    method_label,
+    methods_of,
+    of,
+    read_domain_runs,
+    single_runs,
+    tasks_of,
+)
+from binorm.experiments.report.figure_style import DARK, norm_colours
+from binorm.experiments.report.origins import origins
+from binorm.experiments.report.page import COST_EXPLANATION, CURVES_EXPLANATION
+from binorm.experiments.report.pictures import learning_curves, samples
+from binorm.experiments.report.rendering import environment, finite_or_null
+from binorm.experiments.report.run_folder import RunResult
+from binorm.experiments.report.tables import BASELINE, BEST_ON_VALIDATION, LAST_EPOCH, Cost, Failure
+
+
+@dataclass(frozen=True)
+class DomainReport:
+    """What `write_domain_report` wrote.
+
+    Attributes:
+        title: of the recipe.
+        summary: one sentence: what was compared, on what.
+        statistics: one sentence: how batch statistics were formed; empty before a run has finished.
+        kind: ``"adaptation"``, ``"generalization"`` or ``"mixed"``.
+        schedule: ``"short schedule: 5 of 164 epochs"`` where runs are shorter than their recipe, else None.
+        best_label: what the best epoch is called, by what chose it.
+        tasks: the columns.
+        rows: the accuracies, by method and norm.
+        single_rows: those of networks of single domains, beside mixed training.
+        published: what others report of the same tasks and methods.
+        norms: every norm against batch norm, for each method; BIN first.
+        methods: every method against the baseline, for each norm.
+        gates: how much style the networks take out, by norm.
+        costs: by method, then norm.
+        notes: what a reader must know before believing the table.
+        failures: the runs that did not finish.
+        html: the page; ``markdown`` and ``json`` lie beside it.
+    """
+
+    title: str
+    summary: str
+    statistics: str
+    kind: str
+    schedule: str | None
+    best_label: str
+    tasks: tuple[Task, ...]
+    rows: tuple[DomainRow, ...]
+    single_rows: tuple[DomainRow, ...]
+    published: tuple[PublishedRow, ...]
+    norms: tuple[Comparison, ...]
+    methods: tuple[Comparison, ...]
+    gates: tuple[GateComparison, ...]
+    costs: dict[str, tuple[Cost, ...]]
+    notes: tuple[str, ...]
+    failures: tuple[Failure, ...]
+    html: Path
+    markdown: Path
+    json: Path
+
+    @property
+    def validated(self) -> bool:
+        """Whether the best epochs know nothing of the pictures that they are measured on, so that they are shown."""
+        return self.best_label == BEST_ON_VALIDATION
+
+    def grid(self, transposed: bool, singles: bool = False) -> Grid:
+        """The table, or that of the networks of single domains, with tasks as columns or as rows."""
+        rows, published = (self.single_rows, ()) if singles else (self.rows, self.published)
+        return grid(rows, published, self.tasks, NOUNS[self.kind], self.validated, transposed)
+
+
+def write_domain_report(folder: Path) -> DomainReport:
+    """Report on the runs in ``folder``: ``report.html``, ``report.md``, ``report.json`` and ``figures/``.
+
+    They lie in ``<method>/<task>/<norm>/seed<k>/``, and those of mixed training in ``<norm>/seed<k>/``, with
+    ``only-<domain>/<norm>/seed<k>/`` beside them.
+
+    Raises:
+        UserError: there are no runs, a file of a finished run is missing or damaged, runs are of several kinds, or the
+            report cannot be written.
+    """
+    runs = read_domain_runs(folder)
+    report = _report(folder, runs)
+    found = confusions(runs, report.tasks)
+    plain = [each.run for each in main_runs(runs)]
+    pictures = {
+        "confusions": confusion_pictures(found, report.schedule),
+        "features": feature_pictures(runs, report.tasks, report.schedule),
+        "gate_lines": domain_gate_pictures.depths_and_shares(report.gates, report.schedule),
+        "histograms": domain_gate_pictures.histograms(report.gates, report.schedule),
+        "curves": learning_curves(tables.finished(plain), report.schedule) if report.kind == MIXED else [],
+        "samples": samples(tables.finished(plain)),
+    }
+    for picture in (picture for group in pictures.values() for picture in group):
+        write_bytes_atomically(folder / "figures" / picture.file, picture.content)
+    context = _context(report) | origins([each.run for each in runs]) | pictures
+    write_text_atomically(report.markdown, environment(markdown=True).get_template("domains.md.jinja").render(context))
+    write_text_atomically(report.json, json.dumps(_as_json(report, runs, found), indent=1, allow_nan=False) + "\n")
+    write_text_atomically(report.html, environment().get_template("domains.html.jinja").render(context))
+    return report
+
+
+def _report(folder: Path, runs: Sequence[DomainRun]) -> DomainReport:
+    done = tables.finished(each.run for each in runs)
+    kind, tasks, main = kind_of(runs), tasks_of(runs), main_runs(runs)
+    rows = domain_rows(main, tasks) if done else ()
+    data = str(done[0].record.data.get("name", "")) if done else ""
+    return DomainReport(
+        title=str(done[0].config.get("title", folder.name)) if done else folder.name,
+        summary=domain_notes.summary(runs, tasks),
+        statistics=domain_notes.statistics_sentence(runs),
+        kind=kind,
+        schedule=tables.schedule_label(done),
+        best_label=tables.best_label([each.run for each in main]),
+        tasks=tasks,
+        rows=rows,
+        single_rows=domain_rows(single_runs(runs), tasks) if done else (),
+        published=published_rows(kind, data, [(row.method, row.norm) for row in rows], tasks),
+        norms=norm_comparisons(rows, tasks),
+        methods=method_comparisons(rows, tasks, BASELINES.get(kind)),
+        gates=gate_comparisons(runs),
+        costs={method: tables.costs(of(runs, method)) for method in methods_of(runs)},
+        notes=domain_notes.notes(runs, tasks),
+        failures=domain_notes.failures(runs),
+        html=folder / "report.html",
+        markdown=folder / "report.md",
+        json=folder / "report.json",
+    )
+
+
+def _context(report: DomainReport) -> dict[str, Any]:
+    """What the templates show besides the pictures."""
+    transposed = len(report.tasks) > PAGE_TASKS
+    rows = (*report.rows, *report.single_rows)
+    norms = list(dict.fromkeys(row.norm for row in rows))
+    return {
+        "report": report,
+        "grid": report.grid(transposed) if report.rows else None,
+        "single_grid": report.grid(transposed, singles=True) if report.single_rows else None,
+        "comparisons": {
+            "What the norm changes": _by_group(report.norms),
+            "What the method changes": _by_group(report.methods),
+        },
+        "sentences": [each.sentence(NOUNS[report.kind]) for each in leading(report.norms)],
+        "reach": _reach,
+        "explanations": explanations,
+        "cost_explanation": COST_EXPLANATION,
+        "curves_explanation": CURVES_EXPLANATION,
+        "method_label": method_label,
+        "remarks": list(dict.fromkeys(row.remark for row in report.published)),
+        "noun": NOUNS[report.kind],
+        "colours": {norm: (light, DARK[light]) for norm, light in norm_colours(norms).items()},
+        "last_epoch": LAST_EPOCH,
+    }
