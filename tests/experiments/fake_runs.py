@@ -23,8 +23,12 @@ def write_run(
     evaluation: tuple[str, ...] = ("test", "unseen styles"),
     record: dict[str, Any] | None = None,
     config: dict[str, Any] | None = None,
+    lower: float = 0.0,
 ) -> Path:
-    """Write ``folder/<norm>/seed<k>/`` in full; ``record`` and ``config`` override entries of its files."""
+    """Write ``folder/<norm>/seed<k>/`` in full.
+
+    ``record`` and ``config`` override entries of its files; gates of "bin" are ``lower`` by so much, before the clip.
+    """
     run = folder / norm / f"seed{seed}"
     (run / "samples").mkdir(parents=True)
     generator = random.Random(f"{norm} {seed}")
@@ -32,7 +36,7 @@ def write_run(
     (run / "run.json").write_text(json.dumps(_record(norm, seed, evaluation) | (record or {})))
     _write_metrics(run / "metrics.csv", norm, epochs, evaluation, generator)
     if norm == "bin":
-        (run / "gates.json").write_text(json.dumps(_gates(epochs, generator)))
+        (run / "gates.json").write_text(json.dumps(_gates(epochs, generator, lower)))
     for data in ("train", *evaluation):
         (run / "samples" / f"{data}.png").write_bytes(png(64, 24, generator))
     return run
@@ -118,9 +122,9 @@ def _write_metrics(path: Path, norm: str, epochs: int, evaluation: tuple[str, ..
         writer.writerows(rows)
 
 
-def _gates(epochs: int, generator: random.Random) -> dict[str, Any]:
+def _gates(epochs: int, generator: random.Random, lower: float) -> dict[str, Any]:
     gates = {
-        name: [min(max(generator.gauss(1.05 - 4 / channels, 0.4), 0.0), 1.0) for _ in range(channels)]
+        name: [min(max(generator.gauss(1.05 - 4 / channels, 0.4) - lower, 0.0), 1.0) for _ in range(channels)]
         for name, channels in LAYERS.items()
     }
     history = []

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 from character_trees import write_class_folders, write_tagged
 from cifar_trees import write_pictures
+from domain_trees import PACS, write_bsds500, write_domains, write_usps_arrays
 from rich.console import Console
 from torchvision_trees import write_mnist
 
+from binorm.experiments.data import load_domains
 from binorm.experiments.data.cache import cache_folder
-from binorm.experiments.data.catalog import DATASETS
+from binorm.experiments.data.entries import DATASETS
 from binorm.experiments.data_command import data_table, describe, prepare, verify
 from binorm.experiments.errors import UserError
 
@@ -53,6 +55,28 @@ def test_table_without_any_folder_still_lists_everything():
 def test_table_of_an_absent_folder_is_an_error(tmp_path):
     with pytest.raises(UserError, match="there is no folder .*nowhere"):
         data_table(tmp_path / "nowhere")
+
+
+def test_table_shows_domains_and_all_their_pictures_together(tmp_path):
+    write_domains(tmp_path / "PACS", per_class=1)
+    printed = _printed(data_table(tmp_path))
+    assert _row("pacs", printed).split() == ["pacs", "9,991", "7", "PACS"]
+    assert "domains: art_painting, cartoon, photo, sketch" in printed
+    assert _row("domains", printed).split() == ["domains", "not", "known", "as", "found"]
+
+
+def test_description_of_domains_says_how_many_pictures_each_has_and_how_they_are_split():
+    printed = _printed(describe("pacs"))
+    for part in (
+        ", ".join(PACS),
+        "2,048 art_painting + 2,344 cartoon + 1,670 photo + 3,929 sketch",
+        "20% of each class",
+    ):
+        assert part in printed
+    assert "as published where a copy has its lists or folders, else 20%" in _printed(describe("domainnet"))
+    assert "20%" not in _printed(describe("digit-domains"))
+    assert "the folders that the data have" in _printed(describe("domains"))
+    assert "domains" not in _printed(describe("cifar10"))
 
 
 def test_description_says_what_is_needed_and_where_it_is_published():
@@ -117,6 +141,33 @@ def test_verification_and_preparation_of_streamed_pictures(tmp_path):
     assert prepare("imagenet", tmp_path).endswith("are decoded as they are needed and not kept")
 
 
+def test_verification_of_domains_counts_each_and_lists_what_is_absent_or_broken(tmp_path):
+    write_domains(tmp_path, PACS[:3])
+    (tmp_path / "photo" / "dog" / "001.png").write_bytes(b"no picture")
+    report = verify("pacs", tmp_path)
+    assert report.found.counts == dict.fromkeys(PACS[:3], 10)
+    printed = _printed(report.table())
+    assert "fault: sketch: 0 pictures, expected 3,929" in printed
+    assert "fault: 2 classes with pictures, expected 7" in printed
+    assert "fault: broken: photo/dog/001.png (not a picture)" in printed
+
+
+def test_verification_of_own_domains_takes_their_classes_as_they_are(tmp_path):
+    write_domains(tmp_path, {"day": ("cat", "dog"), "night": ("cat", "owl")})
+    report = verify("domains", tmp_path)
+    assert report.ok
+    assert report.found.counts == {"day": 10, "night": 10}
+    assert "note: day has pictures of 2 of the 3 classes" in _printed(report.table())
+
+
+def test_verification_of_digit_domains(tmp_path):
+    write_mnist(tmp_path)
+    write_bsds500(tmp_path)
+    report = verify("digit-domains", tmp_path)
+    assert report.found.counts == {"mnist train": 6, "mnist test": 6, "mnist-m train": 6, "mnist-m test": 6}
+    assert "svhn train: 0 pictures, expected 73,257" in report.found.faults
+
+
 def test_verification_does_not_fill_the_cache(tmp_path):
     write_tagged(tmp_path)
     verify("icdar2003", tmp_path)
@@ -130,6 +181,27 @@ def test_preparation_fills_the_cache_and_says_how_large_it_is(tmp_path):
     assert said.startswith(f"icdar2003: 2 train and 3 test pictures of 50x50 pixels, 0.0 MB, in {cache_folder()}")
     assert said.endswith("broken: TrialTrain/char/1/0.png")
     assert any(cache_folder().iterdir())
+
+
+def test_preparation_of_domains_fills_the_cache_for_every_choice_of_them(tmp_path, monkeypatch):
+    write_domains(tmp_path, {"day": ("cat", "dog"), "night": ("cat", "owl")})
+    (tmp_path / "night" / "owl" / "001.png").write_bytes(b"no picture")
+    said = prepare("domains", tmp_path, 8)
+    assert said.startswith(
+        "domains: 4 + 1 day and 4 + 1 night pictures of 1 classes, train + test, of 8x8 pixels, 0.0 MB"
+    )
+    assert said.endswith("left out because they are broken: night/owl/001.png")
+    monkeypatch.setattr("binorm.experiments.data.domain_folders.read_pictures", None)
+    for only in (["day"], ["night"]):
+        load_domains("domains", tmp_path, 8, only=only)
+
+
+def test_preparation_takes_the_digits_that_are_there(tmp_path):
+    write_mnist(tmp_path)
+    write_usps_arrays(tmp_path)
+    said = prepare("digit-domains", tmp_path)
+    assert said.startswith("digit-domains: 6 + 6 mnist and 12 + 4 usps pictures of 10 classes, train + test, of 28x28 ")
+    assert said.endswith("; without mnist-m, svhn, not there")
 
 
 def test_preparation_of_embedded_data_is_not_needed():
@@ -152,6 +224,11 @@ def test_preparation_downloads_what_is_absent_and_nothing_else(tmp_path, monkeyp
 def test_preparation_of_an_absent_set_that_cannot_be_downloaded_is_an_error(tmp_path):
     with pytest.raises(UserError, match="there is no data at"):
         prepare("cifar10", tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(not (REAL / "pacs.zip").exists(), reason="the real pictures are not here")
+def test_the_real_domains_are_whole():
+    assert verify("pacs", REAL / "pacs.zip").ok
 
 
 @pytest.mark.skipif(not (REAL / "chars74k.zip").exists(), reason="the real pictures are not here")

@@ -115,7 +115,7 @@ def only_one(recipe: Recipe, path: Path | None) -> Recipe:
     _check(recipe, None)
     if recipe.task in BASELINES:
         recipe = dataclasses.replace(recipe, method=recipe.method or BASELINES[recipe.task])
-    parts = expand(recipe, path, [recipe.method])
+    parts = expand(recipe, path, [recipe.method] if recipe.method else None)
     if len(parts) > 1:
         missing = {"adaptation": "--source and --target", "generalization": "--target", "mixed": "one --source"}
         some = ", ".join(task_label(part) for part in parts[:3])

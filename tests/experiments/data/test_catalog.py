@@ -4,13 +4,16 @@ from pathlib import Path
 import pytest
 from character_trees import write_tagged
 from cifar_trees import write_batches
+from domain_trees import PACS, write_domains
 from torchvision_trees import write_mnist
 
 from binorm.experiments import data
-from binorm.experiments.data.catalog import DATASETS, find, locate
+from binorm.experiments.data.catalog import find, locate
+from binorm.experiments.data.entries import DATASETS
 from binorm.experiments.errors import UserError
 from binorm.experiments.recipe import load_recipe, recipe_names
 
+OWN = "domains"  # a user's own pictures, published nowhere
 EVERY_BUT_EMBEDDED = [name for name, entry in DATASETS.items() if entry.needs]
 
 
@@ -23,8 +26,8 @@ def no_data_folder(monkeypatch):
 def test_every_entry_says_what_it_is_and_where_it_is_published(name):
     entry = DATASETS[name]
     assert entry.title
-    assert entry.url.startswith("http")
-    assert entry.classes > 1
+    assert entry.url.startswith("http") or name == OWN
+    assert entry.classes > 1 or name == OWN
     assert all(count > 0 for count in entry.pictures.values())
     assert bool(entry.needs) == bool(entry.usual_names)
 
@@ -100,6 +103,41 @@ def test_sets_of_many_sizes_take_any(tmp_path):
     write_tagged(tmp_path)
     assert data.load("icdar2003", tmp_path, 24).train.images.shape[1:3] == (24, 24)
     assert data.load("icdar2005-digits", tmp_path, 20).train.images.shape[1:3] == (20, 20)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_sets_with_domains_say_which(name):
+    entry = DATASETS[name]
+    assert entry.has_domains == (entry.domains_at is not None)
+    assert bool(entry.domains) == (entry.has_domains and name != OWN)
+    assert {part.split()[0] for part in entry.pictures} == set(entry.domains) or not entry.domains
+
+
+def test_domains_are_named_without_data_where_they_are_known(tmp_path):
+    assert data.domain_names("pacs", None) == PACS
+    assert data.domain_names("digit-domains", None) == ("mnist", "mnist-m", "usps", "svhn")
+    with pytest.raises(UserError, match="domains needs --data: the folder, zip or tar file with <domain>/<class>/"):
+        data.domain_names(OWN, None)
+    write_domains(tmp_path, ("day", "night"), per_class=1)
+    assert data.domain_names(OWN, tmp_path) == ("day", "night")
+
+
+def test_sets_without_domains_are_told_from_those_with(tmp_path):
+    for ask in (data.domain_names, data.load_domains):
+        with pytest.raises(UserError, match="cifar10 has no domains: choose one of pacs, office-home"):
+            ask("cifar10", tmp_path)
+        with pytest.raises(UserError, match="unknown data set 'pac', did you mean 'pacs'"):
+            ask("pac", tmp_path)
+
+
+def test_domains_are_looked_for_in_the_data_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("BINORM_DATA", str(tmp_path))
+    with pytest.raises(UserError, match=f"pacs needs --data: .* looked for in {tmp_path} "):
+        data.load_domains("pacs", None)
+    write_domains(tmp_path / "PACS", per_class=2)
+    assert tuple(data.load_domains("pacs", None, 8).domains) == PACS
+    with pytest.raises(UserError, match="image_size should be a number of pixels"):
+        data.load_domains("pacs", None, -1)
 
 
 def test_imagenet_is_read_by_its_own_module(tmp_path, monkeypatch):

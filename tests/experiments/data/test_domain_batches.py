@@ -61,7 +61,8 @@ def test_counts_of_steps_and_pictures():
     adapted = recipe(source="day")
     assert steps_an_epoch(adapted, dataset(adapted)) == 3
     assert pictures_a_step(adapted, dataset(adapted)) == 8
-    assert pictures_a_step(alone := recipe(method="source-only"), dataset(alone)) == 4
+    alone = recipe(method="source-only")
+    assert pictures_a_step(alone, dataset(alone)) == 4
     passes = recipe(task="mixed", method="", source="", target="", steps=0)
     assert steps_an_epoch(passes, dataset(passes)) == 24 // 12
     assert steps_an_epoch(tiny.RECIPE, tiny.dataset()) == 42 // 8

@@ -31,8 +31,10 @@ def _find(path, name):
         return find_domains(tree, name)
 
 
-@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
-@pytest.mark.parametrize(("name", "domains", "layout"), LAYOUTS)
+@pytest.mark.parametrize(
+    ("name", "domains", "layout", "kind"),
+    [(*layout, kind) for layout in LAYOUTS for kind in ("folder", "zip")] + [(*LAYOUTS[8], "tar")],
+)
 def test_published_layouts_are_found_packed_and_unpacked(tmp_path, name, domains, layout, kind):
     write_domains(tmp_path / "data", domains, per_class=2, layout=layout)
     found = _find(packed(tmp_path / "data", kind), name)

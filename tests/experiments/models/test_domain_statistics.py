@@ -169,15 +169,19 @@ def test_a_copy_of_both_belongs_together():
         assert (copied["network"].stage1[1].num_batches_tracked == 1).all()
 
 
-def test_with_a_tap_in_a_compiled_network():
+def test_compiled_in_place_with_a_tap_whichever_call_comes_first():
     network, reference = _network(), _network()
     taps = [FeatureTap(each, 5) for each in (network, reference)]
     statistics = [DomainStatistics(each, DOMAINS) for each in (network, reference)]
     network.compile(dynamic=False, backend="eager")
+    assert taps[0].num_features(28) == 768
+    torch.testing.assert_close(network(_pictures("photo")), reference(_pictures("photo")))
     for domain in (*DOMAINS, *DOMAINS):
         with statistics[0].of(domain), statistics[1].of(domain):
             torch.testing.assert_close(*(tap(_pictures(domain)) for tap in taps))
     torch.testing.assert_close(*(dict(each.state_dict()) for each in statistics))
+    torch.testing.assert_close(*(dict(each.state_dict()) for each in (network, reference)))
+    assert taps[0]._features is None
     torch.compiler.reset()
 
 
@@ -216,13 +220,22 @@ def test_an_unknown_domain_is_an_error_that_names_the_known():
         (nn.BatchNorm2d(3), "photo", r"expected the names of domains \(got 'photo'\)"),
         (nn.BatchNorm2d(3), ["a", "b", "a"], r"named once \(got a more than once\)"),
         (nn.BatchNorm2d(3), ["a.b", "a/b"], r"differ by more than a dot and a slash \(got a.b, a/b\)"),
-        (nn.BatchNorm2d(3, track_running_stats=False), ["a"], "BatchNorm2d has no norms with running statistics"),
-        (nn.Sequential(nn.GroupNorm(1, 3)), ["a"], "Sequential has no norms with running statistics"),
     ],
 )
 def test_what_cannot_be_kept_apart_is_an_error(network, domains, message):
     with pytest.raises(UserError, match=message):
         DomainStatistics(network, domains)
+
+
+@pytest.mark.parametrize("norm", ["in", "gn"])
+def test_norms_without_running_statistics_have_nothing_to_keep_apart(norm):
+    network = _network(norm)
+    statistics = DomainStatistics(network, DOMAINS)
+    assert not statistics.state_dict()
+    expected = network(_pictures("photo"))
+    with statistics.of("photo"):
+        assert torch.equal(network(_pictures("photo")), expected)
+    statistics.store("photo")
 
 
 def test_norms_of_vectors_and_of_single_modules_count_too():

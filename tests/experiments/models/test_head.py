@@ -141,18 +141,6 @@ def test_a_size_that_the_network_refuses_leaves_it_as_it_was():
     assert all(module.training for module in network.modules())
 
 
-def test_compiled_in_place_the_features_are_the_same_whichever_call_comes_first():
-    network, reference = _create("dann_digits"), _create("dann_digits")
-    tap, reference_tap = FeatureTap(network, 7), FeatureTap(reference, 7)
-    network.compile(dynamic=False, backend="eager")
-    assert tap.num_features(28) == 768
-    x = torch.rand(2, 3, 28, 28)
-    torch.testing.assert_close(network(x), reference(x))
-    torch.testing.assert_close(tap(x), reference_tap(x))
-    assert tap._features is None
-    torch.compiler.reset()
-
-
 def test_a_network_that_passes_its_head_by_is_an_error():
     network = nn.ModuleDict({"body": nn.Linear(3, 5), "head": nn.Linear(5, 7)})
     network.forward = partial(torch.mean, dim=0)

@@ -87,26 +87,21 @@ def test_the_packages_tensors_are_in_their_places():
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode() + tensor.numpy().tobytes())
-    assert digest.hexdigest() == "DIGEST"
+    # Taken where the test above passed, for where the package's own network is not installed.
+    assert digest.hexdigest() == "153bf98ba91b079cc608abb4abe024d429991d5c8bd59ff1bdc6cfc077363a4f"
 
 
+@pytest.mark.parametrize("norm", ["bn", "bin", "in"])
 @pytest.mark.usefixtures("lite0")
-def test_with_other_classes_the_head_starts_the_same_with_every_norm_and_the_rest_is_pretrained():
-    full = create(LITE0, 1000, "bn", weights="efficientnet-lite0")
-    heads, stems = [], []
-    for norm, weights in (
-        ("bn", ""),
-        ("bn", "efficientnet-lite0"),
-        ("bin", "efficientnet-lite0"),
-        ("in", "efficientnet-lite0"),
-    ):
-        torch.manual_seed(8)
-        network = create(LITE0, 7, norm, weights=weights)
-        heads.append(network.classifier.weight)
-        stems.append(network.conv_stem.weight)
-    assert all(torch.equal(head, heads[0]) for head in heads)
-    assert all(torch.equal(stem, full.conv_stem.weight) for stem in stems[1:])
-    assert not torch.equal(stems[0], stems[1])
+def test_with_other_classes_the_head_starts_at_0_and_the_rest_is_pretrained(norm):
+    full = create(LITE0, 1000, "bn", weights="efficientnet-lite0").state_dict()
+    network = create(LITE0, 7, norm, weights="efficientnet-lite0")
+    assert network.classifier.weight.shape == (7, 1280)
+    assert not network.classifier.weight.any()
+    assert not network.classifier.bias.any()
+    others = [name for name in network.state_dict() if name in full and "classifier" not in name]
+    assert len(others) >= 49  # the convolutions; a replaced norm with activation has other names
+    assert all(torch.equal(network.state_dict()[name], full[name]) for name in others)
 
 
 def test_without_the_package_its_name_is_the_way_out(monkeypatch):
@@ -198,16 +193,13 @@ def test_a_file_is_never_run(tmp_path):
         create("dann_digits", 5, "bn", weights=path)
 
 
-def test_only_the_heads_last_layer_is_left_out_for_other_classes(trained, tmp_path):
-    path = _saved(trained.state_dict(), tmp_path / "weights.pt")
-    torch.manual_seed(7)
-    start = create("dann_digits", 3, "bin")
-    torch.manual_seed(7)
-    network = create("dann_digits", 3, "bin", weights=path)
+def test_only_the_heads_last_layer_starts_anew_for_other_classes(trained, tmp_path):
+    network = create("dann_digits", 3, "bin", weights=_saved(trained.state_dict(), tmp_path / "weights.pt"))
     for name, tensor in network.state_dict().items():
-        if "gate" not in name:
-            expected = start if name.startswith("head.4.") else trained
-            assert torch.equal(tensor, expected.state_dict()[name]), name
+        if name.startswith("head.4."):
+            assert not tensor.any(), name
+        elif "gate" not in name:
+            assert torch.equal(tensor, trained.state_dict()[name]), name
 
 
 def test_learned_gates_go_on_with_bin_and_never_replace_the_fixed_mix(tmp_path):
@@ -220,7 +212,7 @@ def test_learned_gates_go_on_with_bin_and_never_replace_the_fixed_mix(tmp_path):
         fixed = list(gate_parameters(create(name, 5, "bn+in", weights=path)))
         assert fixed
         assert all((gate == 0.5).all() and not gate.requires_grad for gate in fixed)
-        with pytest.raises(UserError, match=r"gate and \d+ more unexpected.* Choose the network and the norm"):
+        with pytest.raises(UserError, match=r"gate.* unexpected\. Choose the network and the norm"):
             create(name, 5, "bn", weights=path)
 
 
@@ -316,7 +308,7 @@ def test_gates_that_diverged_are_an_error(tmp_path):
         (
             "defualt",
             "resnet8",
-            r"there are no weights 'defualt': expected default, efficientnet-lite0 or a file's path",
+            "there are no weights 'defualt': expected default, efficientnet-lite0 or an existing file",
         ),
         ("efficientnet-lite0", "timm:resnet18", r"is weights of timm:tf_efficientnet_lite0 \(got timm:resnet18\)"),
     ],

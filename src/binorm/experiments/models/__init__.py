@@ -41,7 +41,7 @@ def create(name: str, num_classes: int, norm: str = "bin", dropout: float = 0.0,
     the network computes what the pretrained one does until a gate moves; with bn+in all gates are 0.5. The other norms
     take over weight and bias, in networks of torchvision and timm; our networks refuse that. Weights of a network with
     another norm go with that norm. Where the pretrained network has another number of classes, the head's last layer
-    starts randomly: one seed gives it, like all random weights, the same start with every norm.
+    starts at 0. One seed gives all random weights the same start with every norm.
 
     Args:
         name: one of `MODELS`, or ``torchvision:NAME`` or ``timm:NAME`` for any network of these with batch norms.

@@ -71,8 +71,8 @@ def load_pretrained(
 ) -> None:
     """Fill ``network`` with ``state``; the last layer of its head starts at 0 if the classes are others in number.
 
-    From a random start as large as some networks have for few classes, a short training would not recover.
-    Where ``state`` has no gates and no counts of batches, as a batch norm's may not, the network keeps its own.
+    From a random start as large as some networks have for few classes, a short training would not recover. Where
+    ``state`` has no gates or no counts of batches, as a batch norm's may not, the network keeps its own.
 
     Args:
         network: with ``num_classes`` outputs.

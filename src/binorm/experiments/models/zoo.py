@@ -132,7 +132,8 @@ def _torchvision(name: str) -> _Builders:
 def _without_second_head(network: nn.Module) -> nn.Module:
     """Inception's, which torchvision builds with pretrained weights by default."""
     if hasattr(network, "AuxLogits"):
-        network.AuxLogits, network.aux_logits = None, False
+        vars(network)["aux_logits"] = False
+        network.register_module("AuxLogits", None)
     return network
 
 

@@ -40,6 +40,11 @@ class TaskDifference:
     test: PairedDifference | None
     p_holm: float = math.nan
 
+    @property
+    def holm_text(self) -> str:
+        """``"Holm = 0.024"``, or nothing."""
+        return p_text(self.p_holm, "Holm")
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -76,23 +81,28 @@ class Comparison:
         """``"bin − bn"``."""
         return f"{self.compared} − {self.baseline}"
 
+    @property
+    def holm_text(self) -> str:
+        """``"Holm = 0.024"``, or nothing."""
+        return p_text(self.p_holm, "Holm")
+
     def sentence(self, noun: str = "task") -> str:
         """The whole comparison in words; ``noun`` is what a column of the table is."""
         parts = []
         if self.paired > 1:
-            sign_p = f" (exact sign test: {p_text(self.signs.p_value)})" if p_text(self.signs.p_value) else ""
+            sign_p = f" (exact sign test: {self.signs.p_text()})" if self.signs.p_text() else ""
             parts.append(
                 f"{self.compared} is better than {self.baseline} in {self.signs.above} of {self.paired} {noun}s and "
                 f"worse in {self.signs.below}{sign_p}"
             )
         parts.append(f"mean difference {self._size()}" if parts else f"{self.label}: {self._size()}")
         text = "; ".join(parts)
-        return f"{self.within}: {text}." if self.within else f"{text[0].upper()}{text[1:]}."
+        return f"{self.within}: {text}." if self.within else f"{text}."
 
     def _size(self) -> str:
         if self.overall is None:
             return f"{signed(self.mean, 2)} points, and fewer than two seeds to tell it from chance"
-        p_values = filter(None, (self.overall.p_text(), p_text(self.p_holm, "Holm")))
+        p_values = filter(None, (self.overall.p_text(), self.holm_text))
         return ", ".join((f"{self.overall.text()} points", *p_values)) + f": {self.overall.verdict}"
 
 
@@ -157,3 +167,8 @@ def _holm(tests: Sequence[PairedDifference | None]) -> list[float]:
     known = [test.p_value for test in tests if test]
     corrected = iter(holm(known))
     return [next(corrected) if test and len(known) > 1 else math.nan for test in tests]
+
+
+def leading(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """Those of BIN; all, where it is not compared."""
+    return tuple(each for each in comparisons if each.compared == COMPARED) or tuple(comparisons)

@@ -6,7 +6,6 @@ from typing import Any
 import numpy
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from binorm.experiments.report.domain_confusions import Confusions
@@ -26,7 +25,7 @@ from binorm.experiments.report.rendering import listed
 
 NUMBERED, NAMED = 20, 40  # up to so many classes get numbers in their cells, and names beside their rows
 _FALL = "#0072b2"  # of a difference below 0; above it has the colour of the norm that gains
-_HEAD, _GAP = 0.42, 0.16  # inches
+_HEAD, _GAP = 0.55, 0.16  # inches
 
 Percent = NDArray[numpy.float64]
 
@@ -56,14 +55,16 @@ def confusion_figure(
         total = figure.get_size_inches()[1]
         for row, shown in enumerate(rows):
             above = head + _HEAD + row * (side + _HEAD)
-            figure.text(0.06 / width, 1 - (above - 0.33) / total, _heading(shown), va="center", fontweight="bold")
+            figure.text(0.06 / width, 1 - (above - 0.32) / total, _heading(shown), va="center", fontweight="bold")
+            middle = 1 - (above + side / 2) / total
+            figure.text(0.14 / width, middle, "true class", rotation=90, ha="center", va="center")
             for column, (name, values, limit) in enumerate(_panels(shown, norms)):
                 start = left + column * (side + _GAP)
                 axes = add_axes(figure, start, total - above - side, width - start - side, above)
                 _draw(axes, values, limit, _colours(norms, name), shown, side)
                 axes.set_title(name, loc="left", pad=2, fontsize=8)
                 _name_classes(axes, shown, rows_too=column == 0, columns_too=row == len(rows) - 1)
-        _label_axes(figure, left, width)
+        figure.text((left + width) / 2 / width, 0.08 / total, "predicted class", ha="center")
         return encode(figure, output)
 
 
@@ -127,9 +128,3 @@ def _heading(shown: Confusions) -> str:
         return shorten(shown.domain, 60)
     tasks = listed(shown.tasks) if len(shown.tasks) <= 3 else f"{len(shown.tasks)} tasks"
     return shorten(f"{shown.domain} ({tasks})", 90)
-
-
-def _label_axes(figure: Figure, left: float, width: float) -> None:
-    height = figure.get_size_inches()[1]
-    figure.text(0.14 / width, 0.5, "true class", rotation=90, ha="center", va="center")
-    figure.text((left + width) / 2 / width, 0.08 / height, "predicted class", ha="center")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from binorm.experiments.recipe import VALIDATION
 from binorm.experiments.report.domain_comparisons import COMPARED
-from binorm.experiments.report.domain_runs import DomainRun, Task, main_runs, methods_of
+from binorm.experiments.report.domain_runs import MIXED, DomainRun, Task, kind_of, main_runs, methods_of
 from binorm.experiments.report.run_files import check, field, read_json
 from binorm.experiments.report.run_folder import RunResult, norm_rank
 from binorm.experiments.report.statistics import signed
@@ -97,7 +97,9 @@ def confusions(runs: Sequence[DomainRun], tasks: Sequence[Task]) -> list[Confusi
         for (method, domain, classes), group in groups.items()
     ]
     methods = methods_of(runs)
-    domains = list(dict.fromkeys(task.evaluation for task in tasks))
+    domains = [task.evaluation for task in tasks]
+    if kind_of(runs) != MIXED:  # whose domains have the order that they were trained in
+        domains.sort(key=str)
     return sorted(found, key=lambda each: (methods.index(each.method), domains.index(each.domain)))
 
 

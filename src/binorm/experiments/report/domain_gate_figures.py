@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from binorm.experiments.report.figure_style import INK, Output, add_axes, encode, new_figure, shorten
 from binorm.experiments.report.statistics import Spread
@@ -37,6 +38,7 @@ def share_bars(title: str, groups: Sequence[Bars], note: str | None, output: Out
         longest = max(len(shorten(group.label, 16)) for group in groups)
         right = 0.2 + longest * (0.068 if output.in_print else 0.076)
         axes = add_axes(figure, 0.56, 0.4 if output.in_print else 0.52, right, head + 0.05)
+        height = axes.get_window_extent().height / figure.dpi  # inches
         width = 0.8 / len(groups)
         for place, group in enumerate(groups):
             lefts = [stage - 0.4 + (place + 0.5) * width for stage in range(len(stages))]
@@ -45,8 +47,9 @@ def share_bars(title: str, groups: Sequence[Bars], note: str | None, output: Out
             whiskers = [(left, each) for left, each in zip(lefts, spreads, strict=True) if each.std == each.std]
             low, high = ([max(each.mean + sign * each.std, 0.0) for _, each in whiskers] for sign in (-1, 1))
             axes.vlines([left for left, _ in whiskers], low, high, color=INK, linewidth=1)
-            level = 1 - 0.5 * (0.16 + 0.32 * place) / (figure.get_size_inches()[1] - head)
-            axes.text(1.02, level, shorten(group.label, 16), transform=axes.transAxes, color=group.colour, fontweight="bold")
+            level = 1 - (0.1 + 0.17 * place) / height
+            style: dict[str, Any] = {"color": group.colour, "fontweight": "bold", "va": "center"}
+            axes.text(1.02, level, shorten(group.label, 16), transform=axes.transAxes, **style)
         axes.set_xticks(range(len(stages)), [shorten(stage, 10) for stage in stages])
         axes.set_ylabel("gates below 0.5, %")
         axes.set_ylim(bottom=0)

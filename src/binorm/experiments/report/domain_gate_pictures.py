@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from binorm.experiments.report import figures
 from binorm.experiments.report.domain_gate_figures import Bars, share_bars
 from binorm.experiments.report.domain_gates import ALL_DOMAINS, GateComparison, GateGroup
-from binorm.experiments.report.figure_style import SCREEN, Output, class_colours, norm_colours
+from binorm.experiments.report.figure_style import SCREEN, Output, norm_colours, series_colours
 from binorm.experiments.report.gate_figures import Histogram, gate_histogram, gate_histograms
+from binorm.experiments.report.gate_statistics import TOTAL
 from binorm.experiments.report.pictures import Picture, file_name
 
 
@@ -20,10 +21,11 @@ def depths_and_shares(
         colours = _colours(found)
         lines = [figures.Line(group.label, colours[group.label], _by_place(group)) for group in groups]
         runs = ", ".join(f"{group.label} {group.runs}" for group in groups)
-        content = figures.depth_curves(f"{found.norm}, mean gate by layer", lines, note, output)
+        numbers = {group.label: group.shares[TOTAL].mean for group in groups}
+        content = figures.depth_curves(f"{found.norm}, mean gate by layer", lines, numbers, note, output)
         caption = f"Mean gate of {found.norm} in each norm layer, mean ± std over runs ({runs}); numbers are means"
         file = file_name("gates by depth", found.norm, f".{output.format}", pictures)
-        pictures.append(Picture(file, f"{caption} over layers", content))
+        pictures.append(Picture(file, f"{caption} of all gates", content))
         bars = [Bars(group.label, colours[group.label], group.below) for group in groups]
         content = share_bars(f"{found.norm}, gates below 0.5", bars, note, output)
         caption = f"Share of {found.norm}'s gates below 0.5 by stage, mean ± std over runs ({runs})"
@@ -95,7 +97,4 @@ def _colours(found: GateComparison) -> dict[str, str]:
     """The norm's own colour for what the reader looks at first, grey for the baseline, others for the rest."""
     labels = [group.label for group in found.groups]
     first = ALL_DOMAINS if ALL_DOMAINS in labels else next((group.label for group in found.compared), labels[0])
-    own = norm_colours([found.norm])[found.norm]
-    palette = [colour for colour in reversed(class_colours(8)) if colour != own]
-    others = [label for label in labels if label != first]
-    return {first: own} | {label: palette[place % len(palette)] for place, label in enumerate(others)}
+    return series_colours(labels, first, norm_colours([found.norm])[found.norm])

@@ -9,7 +9,6 @@ from binorm.experiments.report.domain_rows import DomainRow, Scores
 from binorm.experiments.report.domain_runs import Task, method_label
 from binorm.experiments.report.statistics import number
 
-MEAN = "mean"
 PAGE_TASKS = 5  # so many fit beside each other on a page
 
 
@@ -22,12 +21,14 @@ class Head:
         name: a norm, a task, or who reports the figures.
         norm: the norm, for its colour; empty for tasks and for reported figures.
         reported: whether the figures are published ones.
+        total: whether they are the means over all tasks.
     """
 
     group: str
     name: str
     norm: str = ""
     reported: bool = False
+    total: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ def grid(
         validated: whether the best epochs are chosen by validation pictures, so that they are shown as well.
         transposed: whether tasks are rows.
     """
-    labels = [*(task.label for task in tasks), *([MEAN] if len(tasks) > 1 else [])]
+    labels = [Head("", task.label) for task in tasks]
+    if len(tasks) > 1:
+        labels.append(Head("", "mean", total=True))
     lines: list[tuple[Head, tuple[GridCell, ...]]] = []
     for method in dict.fromkeys(row.method for row in rows):
         group = method_label(method)
@@ -104,9 +107,9 @@ def grid(
         ]
     heads = tuple(head for head, _ in lines)
     if not transposed:
-        return Grid("norm", tuple(Head("", label) for label in labels), tuple(lines), transposed)
+        return Grid("norm", tuple(labels), tuple(lines), transposed)
     turned = zip(*(cells for _, cells in lines), strict=True)
-    return Grid(noun, heads, tuple((Head("", label), cells) for label, cells in zip(labels, turned, strict=True)), True)
+    return Grid(noun, heads, tuple(zip(labels, turned, strict=True)), transposed)
 
 
 def _cells(row: DomainRow, validated: bool) -> tuple[GridCell, ...]:

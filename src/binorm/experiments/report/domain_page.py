@@ -3,24 +3,23 @@
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from binorm.experiments.atomic import write_bytes_atomically, write_text_atomically
-from binorm.experiments.report import domain_gate_pictures, domain_notes, tables
-from binorm.experiments.report.domain_comparisons import Comparison, method_comparisons, norm_comparisons
+from binorm.experiments.report import domain_explanations, domain_gate_pictures, domain_notes, tables
+from binorm.experiments.report.domain_comparisons import Comparison, leading, method_comparisons, norm_comparisons
 from binorm.experiments.report.domain_confusions import Confusions, confusions
 from binorm.experiments.report.domain_gates import GateComparison, gate_comparisons
-from binorm.experiments.report.domain_grid import PAGE_TASKS, grid
-from binorm.experiments.report.domain_pictures import DRAWN_TASKS, confusion_pictures, feature_pictures
+from binorm.experiments.report.domain_grid import PAGE_TASKS, Grid, grid
+from binorm.experiments.report.domain_notes import NOUNS
+from binorm.experiments.report.domain_pictures import confusion_pictures, feature_pictures
 from binorm.experiments.report.domain_published import PublishedRow, published_rows
-from binorm.experiments.report.domain_rows import DomainRow, domain_rows
+from binorm.experiments.report.domain_rows import DomainRow, Scores, domain_rows
 from binorm.experiments.report.domain_runs import (
-    ADAPTATION,
     BASELINES,
-    GENERALIZATION,
     MIXED,
     DomainRun,
     Task,
@@ -39,7 +38,8 @@ from binorm.experiments.report.page import COST_EXPLANATION, CURVES_EXPLANATION
 from binorm.experiments.report.pictures import learning_curves, samples
 from binorm.experiments.report.rendering import environment, finite_or_null
 from binorm.experiments.report.run_folder import RunResult
-from binorm.experiments.report.tables import BASELINE, BEST_ON_VALIDATION, LAST_EPOCH, Cost, Failure
+from binorm.experiments.report.statistics import PairedDifference
+from binorm.experiments.report.tables import BEST_ON_VALIDATION, LAST_EPOCH, Cost, Failure
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _context(report: DomainReport) -> dict[str, Any]:
         },
         "sentences": [each.sentence(NOUNS[report.kind]) for each in leading(report.norms)],
         "reach": _reach,
-        "explanations": explanations,
+        "explanations": domain_explanations,
         "cost_explanation": COST_EXPLANATION,
         "curves_explanation": CURVES_EXPLANATION,
         "method_label": method_label,
@@ -179,4 +179,65 @@ def _context(report: DomainReport) -> dict[str, Any]:
         "noun": NOUNS[report.kind],
         "colours": {norm: (light, DARK[light]) for norm, light in norm_colours(norms).items()},
         "last_epoch": LAST_EPOCH,
+    }
+
+
+def _by_group(comparisons: Sequence[Comparison]) -> dict[str, list[Comparison]]:
+    """Those that are within one method or one norm side by side."""
+    groups: dict[str, list[Comparison]] = {}
+    for each in comparisons:
+        groups.setdefault(each.within, []).append(each)
+    return groups
+
+
+def _reach(tests: Iterable[PairedDifference | None]) -> float:
+    """The farthest from 0 that an interval goes; 0 without intervals."""
+    bounds = [abs(bound) for test in tests if test for bound in (test.low, test.high) if math.isfinite(bound)]
+    return max(bounds, default=0.0)
+
+
+def _as_json(report: DomainReport, runs: Sequence[DomainRun], found: Sequence[Confusions]) -> Any:
+    """The report's numbers and those of each run, without paths of this machine; what is not finite becomes null."""
+    entries = {key: value for key, value in dataclasses.asdict(report).items() if not isinstance(value, Path)}
+    for name in ("rows", "single_rows"):
+        entries[name] = [_row_as_json(row, report.tasks) for row in getattr(report, name)]
+    entries["confusions"] = [
+        {
+            "method": each.method,
+            "domain": each.domain,
+            "tasks": each.tasks,
+            "classes": each.classes,
+            "counts": {norm: counts.tolist() for norm, counts in each.counts.items()},
+        }
+        for each in found
+    ]
+    entries["runs"] = [_run_as_json(each, each.run) for each in runs if isinstance(each.run, RunResult)]
+    return finite_or_null(entries)
+
+
+def _row_as_json(row: DomainRow, tasks: Sequence[Task]) -> dict[str, Any]:
+    scores = {task.label: _scores_as_json(cell) for task, cell in zip(tasks, row.cells, strict=True)}
+    mean = _scores_as_json(row.mean) if row.mean else None
+    return {"method": row.method, "norm": row.norm, "tasks": scores, "mean": mean}
+
+
+def _scores_as_json(scores: Scores) -> dict[str, Any]:
+    return {
+        "started": scores.started,
+        "last": dataclasses.asdict(scores.last_spread),
+        "best": dataclasses.asdict(scores.best_spread),
+        "last_by_seed": scores.last,
+        "best_by_seed": scores.best,
+    }
+
+
+def _run_as_json(each: DomainRun, run: RunResult) -> dict[str, Any]:
+    return {
+        "method": each.method,
+        "task": each.task,
+        "norm": run.norm,
+        "seed": run.seed,
+        "last": {name: run.accuracies(name)[-1] for name in run.evaluation_sets},
+        "best": {name: tables.best_accuracy(run, name) for name in run.evaluation_sets},
+        "record": dataclasses.asdict(run.record),
     }

@@ -34,6 +34,8 @@ _COLOURS = {
     "#7a4a2a": "#cf9a73",
     "#6b6b6b": "#b0b0b0",
 }
+# For what is neither norm nor stage: neighbours in this order are far apart in hue, also for the colour-blind.
+_CLASSES = ("#3b3f8f", "#8a6d00", "#b35c95", "#009e73", "#d55e00", "#0072b2", "#7a4a2a", "#6b6b6b")
 DARK = {INK: "#a3adb8", RULE: "#3a424b", **_COLOURS}
 FORMATS = ("pdf", "svg", "png")
 COLUMN_WIDTH = 3.35  # inches: one column of a two-column page
@@ -127,9 +129,16 @@ def norm_colours(norms: Sequence[str]) -> dict[str, str]:
 
 def class_colours(count: int) -> list[str]:
     """A colour for each of so many classes or domains; beyond the palette, hues that show on light and dark pages."""
-    if count <= len(_COLOURS):
-        return list(_COLOURS)[:count]
+    if count <= len(_CLASSES):
+        return list(_CLASSES[:count])
     return [to_hex(hls_to_rgb(place / count, 0.52, 0.62)) for place in range(count)]
+
+
+def series_colours(labels: Sequence[str], first: str, colour: str) -> dict[str, str]:
+    """A colour for each of several lines or bars: ``colour`` for the label ``first``, grey and others for the rest."""
+    palette = [each for each in reversed(_COLOURS) if each != colour]
+    others = [label for label in labels if label != first]
+    return {first: colour} | {label: palette[place % len(palette)] for place, label in enumerate(others)}
 
 
 def stage_colours(stages: Sequence[str]) -> dict[str, str]:

@@ -51,16 +51,24 @@ def gate_curves(title: str, lines: Sequence[Line], note: str | None = None, outp
         return encode(figure, output)
 
 
-def depth_curves(title: str, lines: Sequence[Line], note: str | None = None, output: Output = SCREEN) -> bytes:
-    """The mean gate by place of the layer in the network, one line a group of runs, labelled with its mean over layers.
+def depth_curves(
+    title: str, lines: Sequence[Line], numbers: Mapping[str, float], note: str | None = None, output: Output = SCREEN
+) -> bytes:
+    """The mean gate by place of the layer in the network, one line a group of runs.
 
-    Arguments as in `learning_curves`, with places for epochs. The axis is fitted to the lines, so that groups come
-    apart; a rule stands at 0.5 where it is in sight.
+    The axis is fitted to the lines, so that groups come apart; a rule stands at 0.5 where it is in sight.
+
+    Args:
+        title: as in `learning_curves`, as are ``note`` and ``output``.
+        lines: at least one, with places of layers for epochs.
+        numbers: one for each label of a line, to stand beside it.
+        note: see there.
+        output: see there.
     """
     with output.style():
         figure, axes = _canvas(title, note, output, lines)
         _draw_lines(axes, lines)
-        ends = [(statistics.fmean(line.values[max(line.values)]), _over_all(line), line) for line in lines]
+        ends = [(statistics.fmean(line.values[max(line.values)]), numbers[line.label], line) for line in lines]
         shown = [value for line in lines for values in line.values.values() for value in values]
         axes.set_ylim(max(-0.02, min(shown) - 0.04), min(1.02, max(shown) + 0.04))
         if axes.get_ylim()[0] < 0.5:
@@ -142,10 +150,6 @@ def _apart(places: Sequence[float], gap: float, top: float) -> list[float]:
         moved[index] = min(moved[index], ceiling)
         ceiling = moved[index] - gap
     return moved
-
-
-def _over_all(line: Line) -> float:
-    return statistics.fmean(map(statistics.fmean, line.values.values()))
 
 
 def _finite(values: Sequence[float]) -> list[float]:

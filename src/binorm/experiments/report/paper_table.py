@@ -179,7 +179,7 @@ def overall_sentences(result: Overall | None) -> list[str]:
             f"Over {result.columns} columns, {COMPARED} − {BASELINE} is {signed(test.mean, 2)} points on average "
             f"(95 % interval {test.interval_text()} over the {test.pairs} seeds that all of them have{p_value})."
         )
-    p_value = f" (exact sign test: {p_text(signs.p_value)})" if p_text(signs.p_value) else ""
+    p_value = f" (exact sign test: {signs.p_text()})" if signs.p_text() else ""
     return [
         mean,
         f"{COMPARED} is higher in {signs.above} of {result.columns} columns and lower in {signs.below}{p_value}.",

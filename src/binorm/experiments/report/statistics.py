@@ -70,6 +70,10 @@ class SignTest:
     below: int
     p_value: float
 
+    def p_text(self) -> str:
+        """``"p = 0.012"``, ``"p < 0.001"``, or nothing where no difference has a sign."""
+        return p_text(self.p_value)
+
 
 def p_text(p_value: float, name: str = "p") -> str:
     """``"p = 0.012"``, ``"p < 0.001"``, or nothing for nan."""
