@@ -58,10 +58,18 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 def _report(folders: list[Path]) -> list[Path]:
     """Write each recipe's report; return the folders with a finished run, which there is more to say of."""
+    from binorm.experiments.report.domain_console import console_domain_table
+    from binorm.experiments.report.domain_page import write_domain_report
+    from binorm.experiments.report.domain_runs import is_domain_folder
     from binorm.experiments.report.page import console_table, write_report
 
     finished = []
     for folder in folders:
+        if is_domain_folder(folder):  # a table of its own: tasks beside each other
+            domains = write_domain_report(folder)
+            CONSOLE.print(console_domain_table(domains), soft_wrap=False)
+            CONSOLE.print(plain(f"report: {domains.html}"))
+            continue
         report = write_report(folder)
         CONSOLE.print(console_table(report), soft_wrap=False)
         CONSOLE.print(plain(f"report: {report.html}"))

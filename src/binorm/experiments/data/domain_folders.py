@@ -82,14 +82,11 @@ def examine(path: Path, name: str) -> Iterator[Examined]:
 
 
 def _chosen(tree: FileTree, name: str, only: Sequence[str] | None) -> dict[str, DomainFiles]:
-    spec, found = FOLDER_SETS[name], find_domains(tree, name)
-    chosen = choose(name, tuple(spec.folders or found), only)
-    if absent := [domain for domain in chosen if domain not in found]:
-        folders = " or ".join(f"{folder}/<class>/<picture>" for folder in spec.folders[absent[0]])
-        raise UserError(
-            f"{tree.path} has no pictures of the domain {absent[0]}: expected {folders}, beside {', '.join(found)}"
-        )
-    return {domain: found[domain] for domain in chosen}
+    folders, found = FOLDER_SETS[name].folders, find_domains(tree, name, only)
+    if absent := [domain for domain in choose(name, tuple(folders or found), only) if domain not in found]:
+        expected = " or ".join(f"{folder}/<class>/<picture>.jpg or .png" for folder in folders[absent[0]])
+        raise UserError(f"{tree.path} has no pictures of the domain {absent[0]}: expected {expected}")
+    return found
 
 
 def _is_split(path: Path, found: Mapping[str, DomainFiles]) -> bool:

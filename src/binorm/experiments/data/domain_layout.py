@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from binorm.experiments.data.domain_table import FOLDER_SETS, FolderSet
-from binorm.experiments.data.domains import few
+from binorm.experiments.data.domains import choose, few
 from binorm.experiments.data.file_tree import FileTree
 from binorm.experiments.data.image_folder import Labelled, is_picture
 from binorm.experiments.errors import UserError
@@ -35,11 +35,17 @@ class DomainFiles:
         return sum(len(labelled) for labelled in self.files.values())
 
 
-def find_domains(tree: FileTree, name: str) -> dict[str, DomainFiles]:
+def find_domains(tree: FileTree, name: str, only: Sequence[str] | None = None) -> dict[str, DomainFiles]:
     """The domains of one of `FOLDER_SETS` in a tree, in the published order; in alphabetical order in an own tree.
 
+    Args:
+        tree: where the pictures are.
+        name: which set.
+        only: the domains that are wanted, of which some may be absent; None for all.
+
     Raises:
-        UserError: if there are none, or pictures belong to no class, or a published split is not whole.
+        UserError: if there are none, for unknown ones, and where pictures belong to no class or a published split is
+            not whole.
     """
     spec = FOLDER_SETS[name]
     pictures = [tuple(file.split("/")) for file in tree.names if is_picture(file)]
@@ -54,7 +60,8 @@ def find_domains(tree: FileTree, name: str) -> dict[str, DomainFiles]:
             f"no folder in {tree.path} is a domain of {name}: expected {EXPECTED} with the domains "
             f"{', '.join(spec.folders)}"
         )
-    depth = len(top)
+    chosen = choose(name, tuple(spec.folders or folders), only)
+    depth, folders = len(top), {folder: domain for folder, domain in folders.items() if domain in chosen}
     below: dict[str, list[Parts]] = {folder: [] for folder in folders}
     for picture in pictures:
         if picture[:depth] == top and len(picture) > depth + 1 and picture[depth] in below:

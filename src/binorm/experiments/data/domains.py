@@ -58,15 +58,13 @@ def mixed(domain_set: DomainSet, sources: Sequence[str] | None = None) -> Datase
 
     Args:
         domain_set: the domains.
-        sources: those to train on, one after the other; None for all. All of the set's are evaluated.
+        sources: those to train on; None for all. All of the set's are evaluated.
 
     Raises:
-        UserError: for an unknown domain.
+        UserError: for an unknown domain, and for none.
     """
-    names = domain_set.domains if sources is None else sources
-    chosen = [known("domain", name, domain_set.domains).train for name in names]
-    if not chosen:
-        raise UserError(f"no domain of {domain_set.name} to train on: choose from {', '.join(domain_set.domains)}")
+    names = choose(domain_set.name, tuple(domain_set.domains), sources)
+    chosen = [domain_set.domains[name].train for name in names]
     return Dataset(
         name=domain_set.name,
         source=domain_set.source,
@@ -83,10 +81,12 @@ def choose(name: str, domains: Sequence[str], only: Sequence[str] | None) -> tup
     """The domains that are asked for, in the order of ``domains``; all of them for None.
 
     Raises:
-        UserError: for a domain that the data set ``name`` does not have.
+        UserError: for a domain that the data set ``name`` does not have, and for none.
     """
     if only is None:
         return tuple(domains)
+    if not only:
+        raise UserError(f"no domain of {name} is named: choose from {', '.join(domains)}")
     for each in only:
         known(f"domain of {name}", each, dict.fromkeys(domains))
     return tuple(domain for domain in domains if domain in only)
