@@ -126,7 +126,8 @@ def load_safely(path: Path) -> dict[str, Any]:
             "any code when loaded. Save a state_dict() or safetensors instead"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is damaged or no checkpoint; delete it to start that run again") from error
+        way_out = "delete it to start that run again" if path.name == LAST_CHECKPOINT.name else "get it again"
+        raise UserError(f"{path} is damaged or no checkpoint: {way_out}") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     return content

@@ -16,7 +16,7 @@ from binorm.experiments.data.domain_batches import steps_an_epoch
 from binorm.experiments.data.streaming import IMAGE_SIZE
 from binorm.experiments.errors import UserError, known
 from binorm.experiments.machine import choose_settings
-from binorm.experiments.models import check_name
+from binorm.experiments.models import check_name, check_weights
 from binorm.experiments.models.norms import NORMS
 from binorm.experiments.progress import ProgressDisplay, duration
 from binorm.experiments.protocols import Loader, expand
@@ -98,6 +98,7 @@ def _check(recipes: Sequence[Recipe], norms: list[str], seeds: list[int]) -> Non
     for recipe in recipes:
         known("task", recipe.task, TASKS)
         check_name(recipe.model)
+        check_weights(recipe.weights, recipe.model)
         known("data set", recipe.dataset, data.DATASETS)
     for norm in norms:
         known("norm", norm, NORMS)

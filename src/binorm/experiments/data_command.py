@@ -12,6 +12,7 @@ from torch import Tensor
 from binorm.experiments.data.cache import cache_folder
 from binorm.experiments.data.catalog import data_root, find, load, load_domains, locate
 from binorm.experiments.data.dataset import ImageSet
+from binorm.experiments.data.domains import few
 from binorm.experiments.data.entries import DATASETS, Entry
 from binorm.experiments.data.torchvision_sets import is_present
 from binorm.experiments.data.verification import Verification, check, examine_dataset
@@ -171,7 +172,7 @@ def prepare(name: str, path: Path | None, image_size: int = 0) -> str:
 
 def _prepare_domains(name: str, path: Path, image_size: int, domains: tuple[str, ...]) -> str:
     """Every domain that is there; what the cache then holds does not depend on which domains and classes a run uses."""
-    prepared = load_domains(name, path, image_size, shared_classes=True, only=domains)
+    prepared = load_domains(name, path, image_size, shared_classes=True, only=domains or None)
     counts = " and ".join(
         f"{len(domain.train):,} + {len(domain.test):,} {each}" for each, domain in prepared.domains.items()
     )
@@ -179,7 +180,7 @@ def _prepare_domains(name: str, path: Path, image_size: int, domains: tuple[str,
     without = f"; without {', '.join(absent)}, not there" if absent else ""
     in_memory = [part.images for domain in prepared.domains.values() for part in (domain.train, domain.test)]
     return (
-        f"{name}: {counts} pictures of {len(prepared.classes)} classes, train + test, of "
+        f"{name}: {counts} pictures, train + test, of the classes {few(prepared.classes)}, of "
         f"{_size_and_place(in_memory, prepared.skipped)}{without}"
     )
 

@@ -1,6 +1,7 @@
 """One run: a recipe, a norm and a seed become one folder with everything that is known about it."""
 
 import dataclasses
+import gc
 import json
 import logging
 import signal
@@ -102,7 +103,10 @@ def run(
     with _sole_use(folder):
         if run_status(folder, recipe) in ("finished", "diverged"):
             return folder
-        return _Run(recipe, norm, seed, dataset, folder, command).train(display)
+        try:
+            return _Run(recipe, norm, seed, dataset, folder, command).train(display)
+        finally:
+            gc.collect()  # trainer and network know each other, and their few objects hold much memory
 
 
 def check_batch_size(recipe: Recipe, dataset: Dataset) -> None:

@@ -120,6 +120,12 @@ def test_torchvision_s_sets_may_lie_in_folders_and_archives_of_their_own(tmp_pat
     assert list(_load(tmp_path, "mnist", "svhn")) == ["mnist", "svhn"]
 
 
+def test_a_damaged_archive_hides_no_whole_folder(tmp_path):
+    write_mnist(tmp_path)
+    (tmp_path / "mnist.zip").write_bytes(b"no archive")
+    assert list(_load(tmp_path, "mnist")) == ["mnist"]
+
+
 def test_usps_is_resized_from_its_own_size(tmp_path):
     arrays = write_usps_arrays(tmp_path)
     usps = _load(tmp_path, "usps")["usps"]

@@ -53,9 +53,9 @@ def test_mixed_of_some_sources_still_evaluates_every_domain():
 
 
 def test_unknown_and_no_sources_are_errors():
-    with pytest.raises(UserError, match="unknown domain 'skech', did you mean 'sketch'"):
+    with pytest.raises(UserError, match="unknown domain of pets 'skech', did you mean 'sketch'"):
         mixed(_set(), ["skech"])
-    with pytest.raises(UserError, match="no domain of pets to train on: choose from photo, sketch"):
+    with pytest.raises(UserError, match="no domain of pets is named: choose from photo, sketch"):
         mixed(_set(), [])
 
 

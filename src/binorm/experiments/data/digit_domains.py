@@ -117,13 +117,11 @@ def _places(domain: str, path: Path) -> tuple[Path, ...]:
     if domain == "mnist-m":
         mnist, photographs = _places("mnist", path), [path / each for each in PHOTOGRAPHS if (path / each).exists()]
         return (*mnist, photographs[0]) if mnist and photographs else ()
-    roots = (
-        path,
-        path / domain,
-        path / f"{domain}.zip",
-    )  # as torchvision has it, and in a folder or archive of its own
-    arrays = [path / USPS_ARRAYS] if domain == "usps" and (path / USPS_ARRAYS).exists() else []
-    return (*[root for root in roots if torchvision_sets.is_present(domain, root)], *arrays)[:1]
+    for root in (path, path / domain, path / f"{domain}.zip"):  # as torchvision has it, or by itself
+        if torchvision_sets.is_present(domain, root):
+            return (root,)
+    arrays = path / USPS_ARRAYS
+    return (arrays,) if domain == "usps" and arrays.exists() else ()
 
 
 def _read(domain: str, places: Sequence[Path], size: int) -> Splits:

@@ -14,6 +14,7 @@ from binorm.experiments.report.figure_style import (
     INK,
     PAGE_WIDTH,
     RULE,
+    STRONG,
     Output,
     add_axes,
     encode,
@@ -101,7 +102,7 @@ def _draw(axes: Axes, values: Percent, limit: float, colours: tuple[str, str], s
         return
     style: dict[str, Any] = {"ha": "center", "va": "center_baseline", "fontsize": min(7.5, 38 * side / size)}
     for row, column in zip(*numpy.nonzero(numpy.abs(known) >= 0.5), strict=True):
-        colour = "#ffffff" if cells[row, column, 3] > 0.72 else INK
+        colour = "#ffffff" if cells[row, column, 3] > 0.72 else STRONG
         text = f"{known[row, column]:.0f}".replace("-", "−")
         axes.text(column + 0.5, row + 0.5, text, color=colour, **style)
 

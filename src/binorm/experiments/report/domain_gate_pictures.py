@@ -20,6 +20,7 @@ def depths_and_shares(
         groups = _alike(found)
         colours = _colours(found)
         lines = [figures.Line(group.label, colours[group.label], _by_place(group)) for group in groups]
+        lines.sort(key=lambda line: line.label == next(iter(colours)))  # on top of the others
         runs = ", ".join(f"{group.label} {group.runs}" for group in groups)
         numbers = {group.label: group.shares[TOTAL].mean for group in groups}
         content = figures.depth_curves(f"{found.norm}, mean gate by layer", lines, numbers, note, output)

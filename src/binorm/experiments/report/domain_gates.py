@@ -82,17 +82,18 @@ class GateComparison:
         return [self._sentence(group) for group in self.compared]
 
     def _sentence(self, group: GateGroup) -> str:
-        text = f"{self.norm}, {group.label}: {group.below[TOTAL].text(1)} % of the gates lie below 0.5"
         reference = self.reference
+        word = "trained on" if group.label == ALL_DOMAINS else "with"
+        text = f"{self.norm} {word} {group.label}: {group.below[TOTAL].text(1)} % of the gates lie below 0.5"
         if reference is None:
             return f"{text}."
-        text += f", {reference.label}: {reference.below[TOTAL].text(1)} %"
+        text += f"; {word} {reference.label}: {reference.below[TOTAL].text(1)} %."
         test = self.differences.get(group.label)
         if test is None:
-            return f"{text}."
+            return text
         more = {"higher": "more style is removed", "lower": "less style is removed"}.get(test.verdict, test.verdict)
-        text += ", ".join(filter(None, (f". Difference {test.text(1)} points", test.p_text())))
-        return f"{text}: {more}.{_largest(group, reference)}"
+        size = ", ".join(filter(None, (f"{test.text(1)} points", test.p_text())))
+        return f"{text} Difference {size}: {more}.{_largest(group, reference)}"
 
 
 def gate_comparisons(runs: Sequence[DomainRun]) -> tuple[GateComparison, ...]:

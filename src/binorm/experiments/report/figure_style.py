@@ -22,6 +22,7 @@ from binorm.experiments.errors import UserError
 from binorm.experiments.report.run_folder import DISPLAY_ORDER, norm_rank
 
 INK = "#5c6670"
+STRONG = "#1c2126"  # letters on a coloured ground
 RULE = "#d5dae0"
 # Okabe & Ito's palette, told apart by colour-blind readers, each with a lighter twin for dark pages.
 _COLOURS = {
@@ -36,7 +37,7 @@ _COLOURS = {
 }
 # For what is neither norm nor stage: neighbours in this order are far apart in hue, also for the colour-blind.
 _CLASSES = ("#3b3f8f", "#8a6d00", "#b35c95", "#009e73", "#d55e00", "#0072b2", "#7a4a2a", "#6b6b6b")
-DARK = {INK: "#a3adb8", RULE: "#3a424b", **_COLOURS}
+DARK = {INK: "#a3adb8", STRONG: "#e6e9ec", RULE: "#3a424b", **_COLOURS}
 FORMATS = ("pdf", "svg", "png")
 COLUMN_WIDTH = 3.35  # inches: one column of a two-column page
 FULL_WIDTH = 6.9  # inches: both columns
