@@ -94,9 +94,7 @@ def test_coral_is_the_distance_of_covariances():
 
 def test_coral_of_one_domain_is_the_cross_entropy():
     (source,) = found = outputs((6, True))
-    assert torch.equal(
-        method("coral").loss(found, 0.0, 1.0), functional.cross_entropy(source.logits, source.labels)
-    )
+    assert torch.equal(method("coral").loss(found, 0.0, 1.0), functional.cross_entropy(source.logits, source.labels))
 
 
 def test_mixed_maps_have_the_mixed_statistics_of_two_pictures():

@@ -17,6 +17,9 @@ from binorm.experiments.data.streaming import StreamedEvaluationBatches, Streame
 from binorm.experiments.recipe import Recipe
 
 EVALUATION_BATCH = 500  # pictures at most; batches are of equal size, so that little is filled up
+# Pixels at most on a CPU: feature maps of more leave its caches, and networks for larger pictures take twice as long.
+CPU_BATCH_PIXELS = 2**18
+LEAST_BATCH = 16
 
 
 class TrainingBatches:
@@ -133,6 +136,10 @@ def evaluation_batches(
 ) -> AnyEvaluationBatches:
     """The batches of an evaluation set, from memory or streamed, at the size that a recipe's network sees."""
     if isinstance(images, ImageSet):
-        batches = -(-len(images) // EVALUATION_BATCH)
+        size = recipe.image_size or int(images.images.shape[1])
+        largest = EVALUATION_BATCH
+        if device.type == "cpu":
+            largest = min(largest, max(CPU_BATCH_PIXELS // size**2, LEAST_BATCH))
+        batches = -(-len(images) // largest)
         return EvaluationBatches(images, dataset, -(-len(images) // batches), device, recipe.image_size)
     return StreamedEvaluationBatches(images, dataset, recipe, device)

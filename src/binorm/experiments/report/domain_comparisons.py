@@ -20,6 +20,7 @@ from binorm.experiments.report.statistics import (
 from binorm.experiments.report.tables import BASELINE
 
 COMPARED = "bin"  # comes first among the norms
+LEVEL = 0.05  # of corrected p-values, as of the 95 % intervals
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,14 @@ class Comparison:
         """``"Holm = 0.024"``, or nothing."""
         return p_text(self.p_holm, "Holm")
 
+    @property
+    def verdict(self) -> str:
+        """``"higher"`` or ``"lower"`` where the interval leaves 0 out; says so where the corrected p-value does not."""
+        if self.overall is None:
+            return "no interval"
+        uncertain = self.overall.low <= 0 <= self.overall.high or math.isnan(self.overall.low)
+        return f"{self.overall.verdict}{' before correction' * (not uncertain and self.p_holm >= LEVEL)}"
+
     def sentence(self, noun: str = "task") -> str:
         """The whole comparison in words; ``noun`` is what a column of the table is."""
         parts = []
@@ -103,7 +112,7 @@ class Comparison:
         if self.overall is None:
             return f"{signed(self.mean, 2)} points, and fewer than two seeds to tell it from chance"
         p_values = filter(None, (self.overall.p_text(), self.holm_text))
-        return ", ".join((f"{self.overall.text()} points", *p_values)) + f": {self.overall.verdict}"
+        return ", ".join((f"{self.overall.text()} points", *p_values)) + f": {self.verdict}"
 
 
 def norm_comparisons(rows: Sequence[DomainRow], tasks: Sequence[Task]) -> tuple[Comparison, ...]:

@@ -40,7 +40,7 @@ def console_domain_table(report: DomainReport) -> Table:
 def _sentences(report: DomainReport) -> Iterable[str]:
     noun = NOUNS[report.kind]
     if report.validated and report.rows:
-        yield CHOSEN[report.kind]
+        yield f"Second lines: {CHOSEN[report.kind]}."
     if report.statistics:
         yield report.statistics
     yield from (each.sentence(noun) for each in (*leading(report.norms), *report.methods))

@@ -8,13 +8,14 @@ TABLE = (
     "first. Bold is the highest mean among the norms of a method, by chance or not."
 )
 CHOSEN = {
-    GENERALIZATION: (
-        "The second figure is of the epoch chosen on validation pictures of the training domains, which tell nothing "
-        "of the domain left out: DomainBed's training-domain validation (Gulrajani & Lopez-Paz 2021)."
-    ),
-    ADAPTATION: "The second figure is of the epoch chosen on validation pictures.",
-    MIXED: "The second figure is of the epoch chosen on validation pictures.",
+    GENERALIZATION: "epoch chosen on validation pictures of the training domains",
+    ADAPTATION: "epoch chosen on validation pictures",
+    MIXED: "epoch chosen on validation pictures",
 }
+DOMAINBED = (
+    "Validation pictures of the training domains tell nothing of the domain left out: DomainBed's training-domain "
+    "validation (Gulrajani & Lopez-Paz 2021)."
+)
 SINGLES = "Each row is a network that was trained on the pictures of one domain alone."
 DIFFERENCES = (
     "Differences in percentage points of the last epoch, paired by seed and averaged over tasks, with the 95 % "

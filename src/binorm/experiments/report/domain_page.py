@@ -166,10 +166,11 @@ def _context(report: DomainReport) -> dict[str, Any]:
         "grid": report.grid(transposed) if report.rows else None,
         "single_grid": report.grid(transposed, singles=True) if report.single_rows else None,
         "comparisons": {
-            "What the norm changes": _by_group(report.norms),
-            "What the method changes": _by_group(report.methods),
+            "What the norm changes": report.norms,
+            "What the method changes": report.methods,
         },
         "sentences": [each.sentence(NOUNS[report.kind]) for each in leading(report.norms)],
+        "by_label": _by_label,
         "reach": _reach,
         "explanations": domain_explanations,
         "cost_explanation": COST_EXPLANATION,
@@ -182,11 +183,11 @@ def _context(report: DomainReport) -> dict[str, Any]:
     }
 
 
-def _by_group(comparisons: Sequence[Comparison]) -> dict[str, list[Comparison]]:
-    """Those that are within one method or one norm side by side."""
+def _by_label(comparisons: Sequence[Comparison]) -> dict[str, list[Comparison]]:
+    """Those of the same two norms side by side, or of the same two methods."""
     groups: dict[str, list[Comparison]] = {}
     for each in comparisons:
-        groups.setdefault(each.within, []).append(each)
+        groups.setdefault(each.label, []).append(each)
     return groups
 
 

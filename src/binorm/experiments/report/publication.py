@@ -6,6 +6,7 @@ from pathlib import Path
 from binorm.experiments.atomic import write_bytes_atomically, write_text_atomically
 from binorm.experiments.errors import UserError
 from binorm.experiments.report import gate_pictures, tables
+from binorm.experiments.report.domain_runs import is_domain_folder
 from binorm.experiments.report.figure_style import Output, for_print
 from binorm.experiments.report.pictures import Picture, learning_curves
 from binorm.experiments.report.run_folder import RunResult, find_runs, read_run
@@ -16,11 +17,12 @@ CAPTIONS_FILE = "captions.txt"
 def write_figures(folder: Path, out: Path, file_format: str = "pdf") -> list[Path]:
     """Draw a comparison for print: learning curves, and gates as `write_gate_figures` does, over all runs.
 
-    Figures are one column wide (3.35 inches), in 8 point letters that a PDF or SVG carries with it, on white, without
+    Of several domains also what is taken for what, maps of features, and gates beside those of the baseline.
+    Figures are one column wide (3.35 inches), or two where their parts are many (6.9 inches), in 8 point letters that a PDF or SVG carries with it, on white, without
     titles or dates: equal runs give equal files. What a title would say stands in ``captions.txt`` beside them.
 
     Args:
-        folder: ``runs/<recipe>``, with its runs in ``<norm>/seed<k>/``.
+        folder: ``runs/<recipe>``, with its runs in ``<norm>/seed<k>/``, of several domains below method and task.
         out: where the files go; made where it is not there.
         file_format: pdf, svg or png.
 
@@ -31,10 +33,17 @@ def write_figures(folder: Path, out: Path, file_format: str = "pdf") -> list[Pat
         UserError: for another format, for a folder without finished runs, and for damaged files.
     """
     output = for_print(file_format)
-    runs = tables.finished([read_run(path) for path in find_runs(folder)])
+    if is_domain_folder(folder):
+        # Maps of features need scikit-learn, which nothing else here waits for.
+        from binorm.experiments.report.domain_publication import domain_figures
+
+        pictures, runs = domain_figures(folder, output)
+    else:
+        runs = tables.finished([read_run(path) for path in find_runs(folder)])
+        pictures = [*learning_curves(runs, None, output), *_gates(runs, output)]
     if not runs:
         raise UserError(f"there are no finished runs in {folder}: expected <norm>/seed<k>/ there")
-    return _write([*learning_curves(runs, None, output), *_gates(runs, output)], runs, out)
+    return _write(pictures, runs, out)
 
 
 def write_gate_figures(run_folder: Path, out: Path, file_format: str = "pdf") -> list[Path]:
