@@ -160,7 +160,7 @@ def test_a_split_published_for_some_domains_is_an_error(tmp_path):
 def test_different_classes_are_an_error_unless_the_shared_ones_are_wanted(tmp_path):
     classes = {**dict.fromkeys(PACS, ("dog", "house")), "sketch": ("dog", "owl")}
     write_domains(tmp_path, classes)
-    with pytest.raises(UserError, match="photo lacks owl; sketch lacks house. --shared_classes true keeps the 1"):
+    with pytest.raises(UserError, match="photo lacks owl; sketch lacks house. --shared-classes keeps the 1"):
         data.load_domains("pacs", tmp_path, 8)
     with pytest.raises(UserError, match="have different classes"):
         data.load("pacs", tmp_path, 8)

@@ -91,7 +91,7 @@ def test_different_classes_are_named_by_domain_with_the_way_out():
     message = str(caught.value)
     assert "photo lacks owl; sketch lacks cat." in message
     assert "art lacks" not in message
-    assert "--shared_classes true keeps the 1 that all have" in message
+    assert "--shared-classes keeps the 1 that all have" in message
     assert common_classes("pets", classes, True) == ("dog",)
 
 

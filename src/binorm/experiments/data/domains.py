@@ -128,7 +128,7 @@ def common_classes(name: str, classes: Mapping[str, Sequence[str]], shared: bool
         named = "; ".join(f"{domain} lacks {few(names)}" for domain, names in lacking.items())
         raise UserError(
             f"the domains of {name} have different classes: {named}. "
-            f"--shared_classes true keeps the {len(common)} that all have"
+            f"--shared-classes keeps the {len(common)} that all have"
         )
     return tuple(sorted(common))
 
