@@ -16,8 +16,9 @@ from binorm.experiments.data.domain_batches import steps_an_epoch
 from binorm.experiments.data.streaming import IMAGE_SIZE
 from binorm.experiments.errors import UserError, known
 from binorm.experiments.machine import choose_settings
-from binorm.experiments.models import check_name, check_weights
+from binorm.experiments.models import check_name
 from binorm.experiments.models.norms import NORMS
+from binorm.experiments.models.pretrained import check_weights
 from binorm.experiments.progress import ProgressDisplay, duration
 from binorm.experiments.protocols import Loader, expand
 from binorm.experiments.recipe import Recipe

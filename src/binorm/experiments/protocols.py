@@ -1,4 +1,4 @@
-"""From a recipe and data to what one run trains on and is evaluated on; and from one recipe to those that it stands for.
+"""From a recipe and data to what one run trains on and is tested on; and from a recipe to those that it stands for.
 
 A recipe over a data set with domains may leave open which domains it means: then it stands for every choice of them.
 """
@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 
-import torch
-
 from binorm.experiments import data
+from binorm.experiments.data import domains as several
 from binorm.experiments.data.dataset import Dataset, ImageSet, UnlabelledSet
-from binorm.experiments.data.domains import Domain, DomainSet
+from binorm.experiments.data.domains import Domain, DomainSet, joined, together
 from binorm.experiments.data.validation import hold_out
 from binorm.experiments.errors import UserError, known
 from binorm.experiments.methods import ERM, METHODS, SOURCE_ONLY
@@ -92,7 +91,7 @@ def expand(recipe: Recipe, path: Path | None, methods: Sequence[str] | None = No
     if recipe.task == "classification":
         return [recipe]
     names = data.domain_names(recipe.dataset, path)
-    for name in (*(_listed(recipe.source) if recipe.source != EACH else ()), *([recipe.target] or [])):
+    for name in (*(_listed(recipe.source) if recipe.source != EACH else ()), recipe.target):
         if name:
             known(f"domain of {recipe.dataset}:", name, dict.fromkeys(names))
     if recipe.task == "mixed":
@@ -152,9 +151,7 @@ def task_label(recipe: Recipe) -> str:
 
 def mixed(domains: DomainSet, recipe: Recipe) -> Dataset:
     """Training on the training parts of the source domains, or all; evaluation on the test part of every domain."""
-    sources = _listed(recipe.source) or list(domains.domains)
-    evaluation = {name: domain.test for name, domain in domains.domains.items()}
-    return _labelled(domains, {name: domains.domains[name].train for name in sources}, evaluation)
+    return several.mixed(domains, _listed(recipe.source) or None)
 
 
 def adaptation(domains: DomainSet, recipe: Recipe) -> Dataset:
@@ -167,7 +164,7 @@ def adaptation(domains: DomainSet, recipe: Recipe) -> Dataset:
     sources = {name: _part(domains.domains[name], whole) for name in _listed(recipe.source)}
     target = domains.domains[recipe.target]
     evaluation = {recipe.target: _part(target, whole) if whole else target.test}
-    dataset = _labelled(domains, sources, evaluation)
+    dataset = joined(domains, sources, evaluation)
     if METHODS[recipe.method].uses_target:
         unlabelled = UnlabelledSet(recipe.target, _part(target, whole).images)
         dataset = dataclasses.replace(dataset, target=unlabelled)
@@ -184,36 +181,12 @@ def generalization(domains: DomainSet, recipe: Recipe) -> Dataset:
     """
     names = _listed(recipe.source)
     held_out = [domains.domains[name].test for name in names]
-    validation = ImageSet(torch.cat([each.images for each in held_out]), torch.cat([each.labels for each in held_out]))
-    evaluation = {recipe.target: _part(domains.domains[recipe.target], whole=True), VALIDATION: validation}
-    return _labelled(domains, {name: domains.domains[name].train for name in names}, evaluation)
-
-
-def _labelled(domains: DomainSet, train: dict[str, ImageSet], evaluation: dict[str, ImageSet]) -> Dataset:
-    counts = torch.tensor([len(each) for each in train.values()])
-    parts = list(train.values())
-    joined = parts[0]
-    if len(parts) > 1:
-        joined = ImageSet(torch.cat([each.images for each in parts]), torch.cat([each.labels for each in parts]))
-    return Dataset(
-        name=domains.name,
-        source=domains.source,
-        classes=domains.classes,
-        train=joined,
-        evaluation=evaluation,
-        mean=domains.mean,
-        std=domains.std,
-        skipped=domains.skipped,
-        domains=tuple(train),
-        train_domains=torch.repeat_interleave(torch.arange(len(train)), counts),
-    )
+    evaluation = {recipe.target: _part(domains.domains[recipe.target], whole=True), VALIDATION: together(held_out)}
+    return joined(domains, {name: domains.domains[name].train for name in names}, evaluation)
 
 
 def _part(domain: Domain, whole: bool) -> ImageSet:
-    if not whole:
-        return domain.train
-    parts = domain.train, domain.test
-    return ImageSet(torch.cat([each.images for each in parts]), torch.cat([each.labels for each in parts]))
+    return together([domain.train, domain.test]) if whole else domain.train
 
 
 def _normalized(dataset: Dataset, recipe: Recipe) -> Dataset:
@@ -253,5 +226,6 @@ def _check(recipe: Recipe, methods: Sequence[str] | None) -> None:
         raise UserError(f"the target {recipe.target} is among the sources {recipe.source}: name another domain")
     if recipe.task == "generalization" and recipe.statistics == "per-domain":
         raise UserError(
-            "per-domain statistics know nothing of a domain that training never saw: give --statistics joint or separate"
+            "per-domain statistics know nothing of a domain that training never saw: give --statistics joint "
+            "or separate"
         )

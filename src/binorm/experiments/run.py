@@ -54,7 +54,7 @@ QUIET = ("lightning.pytorch", "lightning.fabric")
 
 
 def run_folder(out: Path, recipe: Recipe, norm: str, seed: int) -> Path:
-    """Where a run lives: ``<out>/<recipe>/<norm>/seed<k>``, with several domains ``<method>/<task>`` before the norm."""
+    """Where a run lives: ``<out>/<recipe>/<norm>/seed<k>``, ``<method>/<task>`` before the norm if any."""
     return out.joinpath(recipe.name, recipe.method, task_label(recipe), norm, f"seed{seed}")
 
 

@@ -64,17 +64,39 @@ def mixed(domain_set: DomainSet, sources: Sequence[str] | None = None) -> Datase
         UserError: for an unknown domain, and for none.
     """
     names = choose(domain_set.name, tuple(domain_set.domains), sources)
-    chosen = [domain_set.domains[name].train for name in names]
+    evaluation = {name: domain.test for name, domain in domain_set.domains.items()}
+    return joined(domain_set, {name: domain_set.domains[name].train for name in names}, evaluation)
+
+
+def joined(domain_set: DomainSet, train: Mapping[str, ImageSet], evaluation: Mapping[str, ImageSet]) -> Dataset:
+    """A data set of ``domain_set`` with the training pictures of several domains, told apart, one domain after another.
+
+    Args:
+        domain_set: whose classes, mean and so on it has.
+        train: by domain.
+        evaluation: by name.
+    """
+    parts = list(train.values())
+    counts = torch.tensor([len(each) for each in parts])
     return Dataset(
         name=domain_set.name,
         source=domain_set.source,
         classes=domain_set.classes,
-        train=ImageSet(torch.cat([each.images for each in chosen]), torch.cat([each.labels for each in chosen])),
-        evaluation={name: domain.test for name, domain in domain_set.domains.items()},
+        train=together(parts),
+        evaluation=evaluation,
         mean=domain_set.mean,
         std=domain_set.std,
         skipped=domain_set.skipped,
+        domains=tuple(train),
+        train_domains=torch.repeat_interleave(torch.arange(len(parts)), counts),
     )
+
+
+def together(parts: Sequence[ImageSet]) -> ImageSet:
+    """The pictures of several sets, one set after another; a single one is not copied."""
+    if len(parts) == 1:
+        return parts[0]
+    return ImageSet(torch.cat([each.images for each in parts]), torch.cat([each.labels for each in parts]))
 
 
 def choose(name: str, domains: Sequence[str], only: Sequence[str] | None) -> tuple[str, ...]:

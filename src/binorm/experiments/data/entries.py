@@ -1,7 +1,7 @@
 """Every data set by name: what it is, where it is published, what a whole copy holds, how it is read."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -80,6 +80,11 @@ def _at(load: Callable[[Path], Dataset]) -> Callable[[Path | None, int], Dataset
     return lambda path, image_size: load(_required(path))
 
 
+def _as_one(domain_set: DomainSet) -> Dataset:
+    """All domains as one training set for plain classification, which does not tell them apart."""
+    return replace(mixed(domain_set), domains=(), train_domains=None)
+
+
 def _sized(load: Callable[[Path, int], Dataset]) -> Callable[[Path | None, int], Dataset]:
     return lambda path, image_size: load(_required(path), image_size)
 
@@ -155,7 +160,7 @@ def _folder_domains(name: str, spec: FolderSet) -> Entry:
         title=spec.title,
         pictures=spec.pictures,
         classes=spec.classes,
-        load=_sized(lambda path, image_size: mixed(load(path, image_size, False, None))),
+        load=_sized(lambda path, image_size: _as_one(load(path, image_size, False, None))),
         needs=f"the folder, zip or tar file with {spec.layout}",
         url=spec.url,
         licence=spec.licence,
@@ -243,7 +248,7 @@ DATASETS: dict[str, Entry] = {
             for split, count in splits.items()
         },
         classes=10,
-        load=_sized(lambda path, image_size: mixed(digit_domains.load(path, image_size, False, None))),
+        load=_sized(lambda path, image_size: _as_one(digit_domains.load(path, image_size, False, None))),
         needs="the folder with those of these that a run uses: "
         + "; ".join(f"{domain} as {files}" for domain, files in digit_domains.FILES.items())
         + "; 'binorm data' with mnist, usps and svhn says where those are published, here is where the photographs are",

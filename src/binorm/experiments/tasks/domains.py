@@ -71,7 +71,7 @@ class DomainClassification(Classification):
         return loss
 
     def outputs(self, batch: Sequence[DomainBatch]) -> list[DomainOutputs]:
-        """Features and logits of each domain, in one forward pass or in one for each, as the recipe's statistics say."""
+        """Features and logits of each domain, in one forward pass or one for each, as the recipe's statistics say."""
         if self.recipe.statistics == "joint":
             features, logits = self.tap(torch.cat([each.pictures for each in batch]))
             sizes = [len(each.pictures) for each in batch]
