@@ -181,7 +181,7 @@ def _warn_of_skipped(dataset: Dataset, console: Console) -> None:
 
 def _epochs_begun(folder: Path) -> int | None:
     """The length that an earlier budget chose for a recipe, or that the runs in its folder have."""
-    for path in (folder / SCHEDULE_FILE, *sorted(folder.glob("*/seed*/config.yaml"))):
+    for path in (folder / SCHEDULE_FILE, *sorted(folder.glob("**/seed*/config.yaml"))):
         try:
             return int(yaml.safe_load(path.read_text())["epochs"])  # JSON is YAML
         except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):

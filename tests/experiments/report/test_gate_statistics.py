@@ -91,3 +91,11 @@ def test_the_summary_compares_the_first_stage_with_the_last():
     assert "0.90 in a and 0.20 in b: more instance norm in the upper stage." in text(0.9, 0.2)
     assert "0.50 in a and 0.50 in b." in text(0.5, 0.5)
     assert "paper" not in text(0.9, 0.2)
+
+
+def test_the_numbered_parts_of_a_single_sequence_are_stages():
+    names = ["bn1", "blocks.0.0.bn1", "blocks.0.0.bn2", "blocks.1.0.bn1", "bn2"]
+    assert list(stages_of(names).values()) == ["stem", "blocks.0", "blocks.0", "blocks.1", "final"]
+    many = [f"blocks.{place}.bn" for place in range(16)]
+    assert set(stages_of(["bn1", *many]).values()) == {"stem", "blocks"}
+    assert set(stages_of(["bn1", "layer.0.bn", "layer.last.bn"]).values()) == {"stem", "layer"}

@@ -16,6 +16,7 @@ from binorm.experiments.recipe import load_recipe, recipe_names
 def _run(options: Namespace, command: str) -> int:
     from binorm.experiments.budget import parse_budget
     from binorm.experiments.compare import train_all
+    from binorm.experiments.report.domain_runs import is_domain_folder
 
     recipes = [load_recipe(name, overrides(options)) for name in _expand(options.recipes)]
     if len({recipe.name for recipe in recipes}) < len(recipes):
@@ -30,8 +31,9 @@ def _run(options: Namespace, command: str) -> int:
     for error in diverged:
         ERRORS.print("[bold red]diverged:[/]", plain(str(error)))
     folders = _report([out / recipe.name for recipe in recipes])
-    if len(folders) > 1:
-        _write_table(folders, out)
+    columns = [folder for folder in folders if not is_domain_folder(folder)]
+    if len(columns) > 1:
+        _write_table(columns, out)
     if "figures" in options:
         _write_figures(folders, Path(options.figures), options.format)
     return 2 if diverged else 0
@@ -59,19 +61,19 @@ def _natural(name: str) -> list[tuple[int, str]]:
 def _report(folders: list[Path]) -> list[Path]:
     """Write each recipe's report; return the folders with a finished run, which there is more to say of."""
     from binorm.experiments.report.domain_console import console_domain_table
-    from binorm.experiments.report.domain_page import write_domain_report
+    from binorm.experiments.report.domain_page import DomainReport, write_domain_report
     from binorm.experiments.report.domain_runs import is_domain_folder
-    from binorm.experiments.report.page import console_table, write_report
+    from binorm.experiments.report.page import Report, console_table, write_report
 
     finished = []
     for folder in folders:
-        if is_domain_folder(folder):  # a table of its own: tasks beside each other
-            domains = write_domain_report(folder)
-            CONSOLE.print(console_domain_table(domains), soft_wrap=False)
-            CONSOLE.print(plain(f"report: {domains.html}"))
-            continue
-        report = write_report(folder)
-        CONSOLE.print(console_table(report), soft_wrap=False)
+        report: Report | DomainReport
+        if is_domain_folder(folder):  # a page of its own: tasks beside each other
+            report = write_domain_report(folder)
+            CONSOLE.print(console_domain_table(report), soft_wrap=False)
+        else:
+            report = write_report(folder)
+            CONSOLE.print(console_table(report), soft_wrap=False)
         CONSOLE.print(plain(f"report: {report.html}"))
         if report.rows:
             finished.append(folder)

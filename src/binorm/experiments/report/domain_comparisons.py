@@ -142,6 +142,7 @@ def _comparison(
     pairs = [(cell.last, beside.last) for cell, beside in zip(row.cells, base.cells, strict=True)]
     differences = [_task_difference(task.label, *pair) for task, pair in zip(tasks, pairs, strict=True)]
     paired = [pair for pair, difference in zip(pairs, differences, strict=True) if difference.pairs]
+    values, beside = mean_by_seed([each for each, _ in paired]), mean_by_seed([each for _, each in paired])
     means = [difference.mean for difference in differences if difference.pairs]
     return Comparison(
         within=within,
@@ -149,7 +150,7 @@ def _comparison(
         baseline=baseline,
         tasks=_corrected_tasks(differences),
         mean=statistics.fmean(means) if means else math.nan,
-        overall=paired_difference(*(mean_by_seed(each) for each in zip(*paired, strict=True))) if paired else None,
+        overall=paired_difference(values, beside),
         signs=sign_test(means),
     )
 

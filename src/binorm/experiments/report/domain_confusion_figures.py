@@ -23,6 +23,7 @@ from binorm.experiments.report.figure_style import (
     shorten,
 )
 from binorm.experiments.report.rendering import listed
+from binorm.experiments.report.statistics import number
 
 NUMBERED, NAMED = 20, 40  # up to so many classes get numbers in their cells, and names beside their rows
 _FALL = "#0072b2"  # of a difference below 0; above it has the colour of the norm that gains
@@ -101,10 +102,9 @@ def _draw(axes: Axes, values: Percent, limit: float, colours: tuple[str, str], s
     if size > NUMBERED:
         return
     style: dict[str, Any] = {"ha": "center", "va": "center_baseline", "fontsize": min(7.5, 38 * side / size)}
-    for row, column in zip(*numpy.nonzero(numpy.abs(known) >= 0.5), strict=True):
+    for row, column in zip(*numpy.nonzero(numpy.abs(known) > 0.5), strict=True):
         colour = "#ffffff" if cells[row, column, 3] > 0.72 else STRONG
-        text = f"{known[row, column]:.0f}".replace("-", "−")
-        axes.text(column + 0.5, row + 0.5, text, color=colour, **style)
+        axes.text(column + 0.5, row + 0.5, number(float(known[row, column]), 0), color=colour, **style)
 
 
 def _name_classes(axes: Axes, shown: Confusions, rows_too: bool, columns_too: bool) -> None:

@@ -127,7 +127,9 @@ class _Kept:
 def _kept(runs: Sequence[DomainRun], labels: Mapping[tuple[str, str | None], str]) -> Iterator[_Kept]:
     for each in main_runs(runs):
         read = read_confusions(each.run.folder) if isinstance(each.run, RunResult) else None
-        for name, counts in read.sets.items() if read else ():
+        if read is None:
+            continue
+        for name, counts in read.sets.items():
             if name != VALIDATION and (each.task, name) in labels:
                 yield _Kept(each.method, name, read.classes, each.run.norm, labels[each.task, name], counts)
 

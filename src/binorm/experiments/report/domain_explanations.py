@@ -44,4 +44,6 @@ GATES = (
     "A gate of 1 is batch norm and keeps a picture's own style; a gate of 0 is instance norm and takes it out. The "
     "lower the line and the higher the bar, the more style is removed."
 )
-HISTOGRAMS = "Share of channels in ten equal bins: a gate of 1 is batch norm, of 0 instance norm. Gates of all runs together."
+HISTOGRAMS = (
+    "Share of channels in ten equal bins: a gate of 1 is batch norm, of 0 instance norm. Gates of all runs together."
+)

@@ -68,7 +68,7 @@ def feature_figure(title: str, rows: Sequence[MapRow], note: str | None, output:
             for place, row in enumerate(rows):
                 above = head + top + 0.18 + place * (side + 0.3)
                 axes = add_axes(figure, left, total - above - side, width - left - side, above)
-                _draw(axes, row, by_class=column == 1)
+                _draw(axes, row, column == 1, output)
                 if column == 0:
                     axes.set_title(shorten(row.heading, 60), loc="left", pad=3, fontsize=8)
         return encode(figure, output)
@@ -104,7 +104,7 @@ def _write_legend(figure: Figure, lines: Sequence[Sequence[_Entry]], left: float
             figure.text(start, level, entry.text, va="center_baseline", fontsize=8)
 
 
-def _draw(axes: Axes, row: MapRow, by_class: bool) -> None:
+def _draw(axes: Axes, row: MapRow, by_class: bool, output: Output) -> None:
     shown = row.shown
     kinds, names = (shown.labels, shown.classes) if by_class else (shown.domains, shown.domain_names)
     for kind, colour in enumerate(class_colours(len(names))):
@@ -112,7 +112,10 @@ def _draw(axes: Axes, row: MapRow, by_class: bool) -> None:
             points = shown.points[(kinds == kind) & (shown.domains == domain)]
             if len(points):
                 opacity = 0.35 if by_class and name == row.faint else 0.8
-                axes.add_patch(_dots(points, colour, opacity))
+                if output.in_print:
+                    axes.scatter(points[:, 0], points[:, 1], s=5, color=colour, alpha=opacity, linewidths=0)
+                else:
+                    axes.add_patch(_dots(points, colour, opacity))
     axes.set_xlim(-0.03, 1.03)
     axes.set_ylim(-0.03, 1.03)
     axes.set_xticks([])
@@ -121,7 +124,10 @@ def _draw(axes: Axes, row: MapRow, by_class: bool) -> None:
 
 
 def _dots(points: Array, colour: str, opacity: float) -> PathPatch:
-    """Points as one path of strokes too short to be seen but for their round ends: a tenth of a file of circles."""
+    """Points as one path of strokes too short to be seen but for their round ends: a fraction of a file of circles.
+
+    Drawn in pixels, such strokes vanish, so that this is for SVG alone.
+    """
     ends = numpy.repeat(numpy.round(points, 4), 2, axis=0)
     ends[1::2, 0] += 1e-4
     path = Path(ends, [Path.MOVETO, Path.LINETO] * len(points))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from binorm.experiments.report.run_files import check, damaged
 
@@ -128,7 +128,7 @@ def _two_dimensions(rows: Array) -> Array:
         return numpy.pad(components, ((0, 0), (0, 2)))[:, :2]
     perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
     layout = TSNE(perplexity=perplexity, max_iter=STEPS, init="pca", random_state=0).fit_transform(components)
-    return layout.astype(numpy.float64)
+    return numpy.asarray(layout, dtype=numpy.float64)
 
 
 def _unit(points: Array) -> Array:
@@ -137,4 +137,4 @@ def _unit(points: Array) -> Array:
     reach = float((high - low).max())
     if not math.isfinite(reach) or reach <= 0:
         return numpy.full_like(points, 0.5)
-    return 0.5 + (points - (low + high) / 2) / reach
+    return numpy.asarray(0.5 + (points - (low + high) / 2) / reach)

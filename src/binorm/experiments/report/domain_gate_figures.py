@@ -37,7 +37,8 @@ def share_bars(title: str, groups: Sequence[Bars], note: str | None, output: Out
         figure, head = new_figure(title, note, output, (4.8, 3.2), print_height=2.3)
         longest = max(len(shorten(group.label, 16)) for group in groups)
         right = 0.2 + longest * (0.068 if output.in_print else 0.076)
-        axes = add_axes(figure, 0.56, 0.4 if output.in_print else 0.52, right, head + 0.05)
+        crowded = output.in_print and len(stages) > 3
+        axes = add_axes(figure, 0.56, 0.62 if crowded else 0.4 if output.in_print else 0.52, right, head + 0.05)
         height = axes.get_window_extent().height / figure.dpi  # inches
         width = 0.8 / len(groups)
         for place, group in enumerate(groups):
@@ -50,9 +51,9 @@ def share_bars(title: str, groups: Sequence[Bars], note: str | None, output: Out
             level = 1 - (0.1 + 0.17 * place) / height
             style: dict[str, Any] = {"color": group.colour, "fontweight": "bold", "va": "center"}
             axes.text(1.02, level, shorten(group.label, 16), transform=axes.transAxes, **style)
-        axes.set_xticks(range(len(stages)), [shorten(stage, 10) for stage in stages])
+        axes.set_xticks(range(len(stages)), [shorten(stage, 8) for stage in stages], rotation=90 if crowded else 0)
         axes.set_ylabel("gates below 0.5, %")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, max(1.0, axes.get_ylim()[1]))  # not fitted to nothing
         axes.grid(axis="y")
         axes.spines["left"].set_visible(False)
         return encode(figure, output)

@@ -97,9 +97,7 @@ def grid(
     lines: list[tuple[Head, tuple[GridCell, ...]]] = []
     for method in dict.fromkeys(row.method for row in rows):
         group = method_label(method)
-        lines += [
-            (Head(group, row.norm, row.norm), _cells(row, validated)) for row in rows if row.method == method
-        ]
+        lines += [(Head(group, row.norm, row.norm), _cells(row, validated)) for row in rows if row.method == method]
         lines += [
             (Head(group, _reported_name(each), "", reported=True), _reported_cells(each))
             for each in published

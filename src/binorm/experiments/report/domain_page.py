@@ -35,7 +35,7 @@ from binorm.experiments.report.domain_runs import (
 from binorm.experiments.report.figure_style import DARK, norm_colours
 from binorm.experiments.report.origins import origins
 from binorm.experiments.report.page import COST_EXPLANATION, CURVES_EXPLANATION
-from binorm.experiments.report.pictures import learning_curves, samples
+from binorm.experiments.report.pictures import Picture, learning_curves, samples
 from binorm.experiments.report.rendering import environment, finite_or_null
 from binorm.experiments.report.run_folder import RunResult
 from binorm.experiments.report.statistics import PairedDifference
@@ -117,7 +117,7 @@ def write_domain_report(folder: Path) -> DomainReport:
         "gate_lines": domain_gate_pictures.depths_and_shares(report.gates, report.schedule),
         "histograms": domain_gate_pictures.histograms(report.gates, report.schedule),
         "curves": learning_curves(tables.finished(plain), report.schedule) if report.kind == MIXED else [],
-        "samples": samples(tables.finished(plain)),
+        "samples": _samples(runs),
     }
     for picture in (picture for group in pictures.values() for picture in group):
         write_bytes_atomically(folder / "figures" / picture.file, picture.content)
@@ -126,6 +126,14 @@ def write_domain_report(folder: Path) -> DomainReport:
     write_text_atomically(report.json, json.dumps(_as_json(report, runs, found), indent=1, allow_nan=False) + "\n")
     write_text_atomically(report.html, environment().get_template("domains.html.jinja").render(context))
     return report
+
+
+def _samples(runs: Sequence[DomainRun]) -> list[Picture]:
+    """Samples of every domain: the training pictures of the first run only where their domain has no other sheet."""
+    done = tables.finished(each.run for each in main_runs(runs))
+    shown = {name for run in done for name in run.evaluation_sets}
+    trained = {source for each in main_runs(runs) for source in each.sources}
+    return [picture for picture in samples(done) if picture.file != "samples-train.png" or not trained <= shown]
 
 
 def _report(folder: Path, runs: Sequence[DomainRun]) -> DomainReport:

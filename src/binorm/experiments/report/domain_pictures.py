@@ -21,7 +21,6 @@ from binorm.experiments.report.domain_runs import (
 )
 from binorm.experiments.report.figure_style import SCREEN, Output
 from binorm.experiments.report.pictures import Picture, file_name
-from binorm.experiments.report.run_folder import RunResult
 
 DRAWN_TASKS = 3  # a map takes about a second, and a task has one for each method and norm
 TRAINING_DOMAINS = "training domains"
@@ -57,7 +56,8 @@ def feature_pictures(
     """
     if not runs:
         return []
-    kind, pictures = kind_of(runs), []
+    kind = kind_of(runs)
+    pictures: list[Picture] = []
     labels = {task.folder: task for task in tasks}
     for folder in list(labels)[:DRAWN_TASKS]:
         group = [each for each in main_runs(runs) if each.task == folder]
@@ -79,7 +79,9 @@ def _changes(rows: Sequence[Confusions], norms: Sequence[str]) -> str:
     texts = [
         f"{row.domain}: {changes}"
         for row in rows
-        if len(row.classes) > NUMBERED and row.counts.keys() >= set(norms) and (changes := largest_changes(row, *norms))
+        if len(row.classes) > NUMBERED
+        and row.counts.keys() >= set(norms)
+        and (changes := largest_changes(row, norms[0], norms[1]))
     ]
     return f". Recognized more and less often, by points: {'; '.join(texts)}" if texts else ""
 

@@ -75,7 +75,7 @@ def _rows(runs: Sequence[DomainRun], tasks: Sequence[Task], method: str) -> list
     norms = tables.norms_of(of(runs, method))
     cells = [tuple(_scores(of(runs, method, norm, task.folder), task) for task in tasks) for norm in norms]
     means = [_mean(each) if len(tasks) > 1 else None for each in cells]
-    rows = [DomainRow(method, norm, *rest, ()) for norm, *rest in zip(norms, cells, means, strict=True)]
+    rows = [DomainRow(method, norm, each, mean, ()) for norm, each, mean in zip(norms, cells, means, strict=True)]
     columns = zip(*(row.all_cells for row in rows), strict=True)
     highest = list(zip(*map(_highest, columns), strict=True))
     return [replace(row, highest=flags) for row, flags in zip(rows, highest, strict=True)]

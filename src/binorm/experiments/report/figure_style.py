@@ -2,13 +2,13 @@
 
 On a page, text stays text and lines stay few, so a figure takes some kilobytes. The background is transparent and each
 colour has a lighter twin for dark pages, which a style sheet inside the figure picks, so that one file serves both.
-For print, a figure is one column wide or two, has no title, and carries its letters with it. Equal data makes equal files.
+For print, a figure is one column wide or two, has no title, and carries its letters with it. Equal data, equal files.
 """
 
 import io
 import warnings
-from colorsys import hls_to_rgb
 from collections.abc import Sequence
+from colorsys import hls_to_rgb
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any

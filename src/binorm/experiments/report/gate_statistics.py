@@ -13,6 +13,7 @@ Group = TypeVar("Group")
 
 TOTAL = "total"
 STEM, FINAL = "stem", "final"
+MOST_STAGES = 10  # more parts of a sequence are its blocks
 _PUBLISHED_STAGES = ("lower", "middle", "upper")
 
 
@@ -57,7 +58,8 @@ def stages_of(layers: Iterable[str]) -> dict[str, str]:
     """The stage of each layer: ``"stage1.0.norm1"`` is in ``"stage1"``.
 
     What all names begin with, as a wrapper leaves it, is passed over. Layers outside of any module make up the stem, or
-    the final layers where they come after a stage.
+    the final layers where they come after a stage. Where all others are in one sequence of a few numbered parts, as
+    timm's EfficientNets have them, ``"blocks.0"`` and so on are the stages.
     """
     parts = {layer: layer.split(".") for layer in layers}
     depth = _common_depth(list(parts.values()))
@@ -67,7 +69,7 @@ def stages_of(layers: Iterable[str]) -> dict[str, str]:
             stages[layer] = words[depth]
         else:
             stages[layer] = FINAL if set(stages.values()) - {STEM} else STEM
-    return stages
+    return stages | _numbered_parts(parts, stages, depth)
 
 
 def shares(gates: Sequence[float]) -> Shares:
@@ -163,6 +165,15 @@ def _common_depth(parts: Sequence[Sequence[str]]) -> int:
     while len(parts) > 1 and all(len(words) > depth + 1 and words[depth] == parts[0][depth] for words in parts):
         depth += 1
     return depth
+
+
+def _numbered_parts(parts: Mapping[str, Sequence[str]], stages: Mapping[str, str], depth: int) -> dict[str, str]:
+    """The stages of the layers of a single sequence, where its parts are numbered and few; else nothing."""
+    inside = {layer: words for layer, words in parts.items() if stages[layer] not in (STEM, FINAL)}
+    numbered = all(len(words) > depth + 2 and words[depth + 1].isdigit() for words in inside.values())
+    found = {layer: ".".join(words[depth : depth + 2]) for layer, words in inside.items()}
+    single = len({stages[layer] for layer in inside}) == 1
+    return found if single and numbered and 1 < len(set(found.values())) <= MOST_STAGES else {}
 
 
 def _worth_showing(groups: dict[str, Group]) -> dict[str, Group]:

@@ -18,8 +18,10 @@ def write_figures(folder: Path, out: Path, file_format: str = "pdf") -> list[Pat
     """Draw a comparison for print: learning curves, and gates as `write_gate_figures` does, over all runs.
 
     Of several domains also what is taken for what, maps of features, and gates beside those of the baseline.
-    Figures are one column wide (3.35 inches), or two where their parts are many (6.9 inches), in 8 point letters that a PDF or SVG carries with it, on white, without
-    titles or dates: equal runs give equal files. What a title would say stands in ``captions.txt`` beside them.
+
+    Figures are one column wide (3.35 inches), or two where their parts are many (6.9 inches), in 8 point letters that a
+    PDF or SVG carries with it, on white, without titles or dates: equal runs give equal files. What a title would say
+    stands in ``captions.txt`` beside them.
 
     Args:
         folder: ``runs/<recipe>``, with its runs in ``<norm>/seed<k>/``, of several domains below method and task.

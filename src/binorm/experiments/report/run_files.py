@@ -1,4 +1,4 @@
-"""Files of a run folder, which others may have written: what is wrong with one is said with its name and the way out."""
+"""Files of a run folder, which others may have written: an error about one says what is wrong and the way out."""
 
 import json
 from collections.abc import Mapping
