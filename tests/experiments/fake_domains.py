@@ -60,7 +60,7 @@ def write_domain_run(
         evaluation=evaluation,
         config=fields | (config or {}),
         record={"data": data, "command": f"binorm compare {folder.name}"} | (record or {}),
-        lower=0.02 * len(sources[0]) if only else LOWER[method] + 0.01 * len(target),
+        lower=0.02 * len(sources[0]) if only else LOWER.get(method, 0.0) + 0.01 * len(target),
         **options,
     )
     set_last_epoch(run, accuracies or {})

@@ -22,7 +22,7 @@ def test_progress_lines_have_loss_accuracy_speed_and_time_left(tmp_path):
 def test_live_bars_on_a_terminal_leave_one_line_an_epoch(tmp_path):
     text = io.StringIO()
     console = Console(file=text, width=120, force_terminal=True, highlight=False)
-    with ProgressDisplay(console, 2, 15) as display:
+    with ProgressDisplay(console, 2, 30) as display:
         run(tiny.RECIPE, "bn", 0, tiny.dataset(), tmp_path, "test", display)
     assert "all runs" in text.getvalue()
     assert "epoch 3/3" in text.getvalue()

@@ -7,12 +7,16 @@ from binorm.experiments.recipe import Recipe, field_help, load_recipe, recipe_na
 @pytest.mark.parametrize("name", recipe_names())
 def test_shipped_recipes_load_and_name_known_things(name):
     from binorm.experiments.data import DATASETS
-    from binorm.experiments.models import MODELS
+    from binorm.experiments.methods import METHODS
+    from binorm.experiments.models import check_name
+    from binorm.experiments.tasks import TASKS
 
     recipe = load_recipe(name)
     assert recipe.name == name
     assert recipe.dataset in DATASETS
-    assert recipe.model in MODELS
+    check_name(recipe.model)
+    assert recipe.task in TASKS
+    assert recipe.method in METHODS or recipe.task in ("classification", "mixed")
     assert recipe.dropout == 0 or recipe.model == "wrn28_10"
 
 

@@ -124,12 +124,21 @@ def test_resized_crops_in_memory_depend_on_seed_and_epoch_alone():
     assert all(torch.equal(a, b) for (a, _), (b, _) in zip(first, again, strict=True))
 
 
+def test_evaluation_batches_are_of_equal_size_and_small_enough_for_a_cpu():
+    images = torch.zeros(130, 64, 64, 3, dtype=torch.uint8)
+    dataset = Dataset("r", "", ("a",), ImageSet(images, torch.zeros(130, dtype=torch.int64)), {}, (0,) * 3, (1,) * 3)
+    recipe = Recipe("r", "", "ramps", "resnet20", 1)
+    batches = list(evaluation_batches(dataset.train, dataset, recipe, CPU))
+    assert [len(pictures) for pictures, _, _ in batches] == [44, 44, 44]  # of at most 64
+    assert [count for _, _, count in batches] == [44, 44, 42]
+
+
 def test_pictures_in_memory_of_another_size_are_brought_to_the_recipes():
     dataset = _photographs()
     recipe = Recipe("r", "", "ramps", "resnet20", 1, batch_size=4, image_size=8)
     x, _ = next(iter(training_batches(dataset, recipe, 0, CPU)))
     pictures, _, count = next(iter(evaluation_batches(dataset.evaluation["test"], dataset, recipe, CPU)))
     assert x.shape == (4, 3, 8, 8)
-    assert (len(pictures), count) == (500, 8)
+    assert (len(pictures), count) == (8, 8)
     torch.testing.assert_close(pictures[:4], x)
     torch.testing.assert_close(x[0, 0, 3, 2:6] * 255, torch.tensor([45.0, 65.0, 85.0, 105.0]), atol=1, rtol=0)

@@ -57,7 +57,7 @@ class Comparison:
         compared: a norm or a method.
         baseline: likewise; differences are ``compared - baseline``.
         tasks: one for each task.
-        mean: the mean difference over tasks that have a pair; nan where none has.
+        mean: that of ``overall``, or without one the mean over tasks that have a pair; nan where none has.
         overall: the test of the seeds' mean differences over these tasks; None below two seeds that all of them have.
         p_holm: its p-value corrected for all comparisons beside it (Holm); nan where there is none or no other.
         signs: in how many tasks the mean difference is above and below 0, with the sign test.
@@ -143,14 +143,15 @@ def _comparison(
     differences = [_task_difference(task.label, *pair) for task, pair in zip(tasks, pairs, strict=True)]
     paired = [pair for pair, difference in zip(pairs, differences, strict=True) if difference.pairs]
     values, beside = mean_by_seed([each for each, _ in paired]), mean_by_seed([each for _, each in paired])
+    overall = paired_difference(values, beside)
     means = [difference.mean for difference in differences if difference.pairs]
     return Comparison(
         within=within,
         compared=compared,
         baseline=baseline,
         tasks=_corrected_tasks(differences),
-        mean=statistics.fmean(means) if means else math.nan,
-        overall=paired_difference(values, beside),
+        mean=overall.mean if overall else statistics.fmean(means) if means else math.nan,
+        overall=overall,
         signs=sign_test(means),
     )
 

@@ -75,9 +75,8 @@ def read_confusions(folder: Path) -> RunConfusions | None:
 
 def pair_of(norms: Sequence[str]) -> tuple[str, ...]:
     """The norms that are shown side by side: batch norm and BIN, or what there is in their place; at most two."""
-    others = [norm for norm in norms if norm not in (BASELINE, COMPARED)]
-    compared = [COMPARED] if COMPARED in norms else others[:1]
-    baseline = [BASELINE] if BASELINE in norms else [norm for norm in others if norm not in compared][:1]
+    baseline = [norm for norm in (BASELINE, *norms) if norm in norms and norm != COMPARED][:1]
+    compared = [norm for norm in (COMPARED, *norms) if norm in norms and norm not in baseline][:1]
     return (*baseline, *compared)
 
 
