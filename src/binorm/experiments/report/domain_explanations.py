@@ -29,17 +29,11 @@ CONFUSIONS = (
     "over seeds; tasks with the same target are averaged. In the difference, a diagonal above 0 is more pictures "
     "recognized, and the colour is deepest at its own largest change."
 )
-FEATURES = {
-    kind: (
-        "What the classifier sees of pictures, laid out by t-SNE (first 50 principal components, fixed seed): "
-        f"near each other means alike, while distances between groups and their sizes mean little. {last}"
-    )
-    for kind, last in {
-        ADAPTATION: f"Only the first {DRAWN_TASKS} tasks are drawn.",
-        GENERALIZATION: f"Only the first {DRAWN_TASKS} held-out domains are drawn.",
-        MIXED: "All domains in one network.",
-    }.items()
-}
+FEATURES = (
+    "What the classifier sees of pictures, laid out by t-SNE (first 50 principal components, fixed seed): near each "
+    "other means alike, while distances between groups and their sizes mean little."
+)
+FIRST_TASKS = f"Only the first {DRAWN_TASKS} are drawn."
 GATES = (
     "A gate of 1 is batch norm and keeps a picture's own style; a gate of 0 is instance norm and takes it out. The "
     "lower the line and the higher the bar, the more style is removed."

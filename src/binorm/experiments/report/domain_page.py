@@ -41,6 +41,8 @@ from binorm.experiments.report.run_folder import RunResult
 from binorm.experiments.report.statistics import PairedDifference
 from binorm.experiments.report.tables import BEST_ON_VALIDATION, LAST_EPOCH, Cost, Failure
 
+COUNTED = 100  # classes: the counts of more would make report.json hard to open
+
 
 @dataclass(frozen=True)
 class DomainReport:
@@ -216,7 +218,10 @@ def _as_json(report: DomainReport, runs: Sequence[DomainRun], found: Sequence[Co
             "domain": each.domain,
             "tasks": each.tasks,
             "classes": each.classes,
-            "counts": {norm: counts.tolist() for norm, counts in each.counts.items()},
+            "recognized": {norm: each.percent(norm).diagonal().tolist() for norm in each.counts},
+            "counts": {norm: counts.tolist() for norm, counts in each.counts.items()}
+            if len(each.classes) <= COUNTED
+            else None,
         }
         for each in found
     ]
