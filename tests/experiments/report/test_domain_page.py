@@ -78,7 +78,7 @@ class Tags(HTMLParser):
 @pytest.fixture(scope="module")
 def adaptation(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "office-home-dann"
-    write_adaptation(folder, 2, pairs=PAIRS, pictures=15)
+    write_adaptation(folder, 2, pairs=PAIRS, pictures=10)
     return write_domain_report(folder)
 
 
@@ -199,7 +199,7 @@ def test_the_best_test_epoch_is_not_shown(adaptation):
 
 
 def test_mixed_training_shows_domains_curves_and_single_domains(tmp_path):
-    report = write_domain_report(mix(tmp_path / "mixed", pictures=8))
+    report = write_domain_report(mix(tmp_path / "mixed", pictures=5, seeds=1))
     page = report.html.read_text()
     assert headings(page) == [
         *(heading for heading in HEADINGS[:6] if heading != "What the method changes"),
