@@ -1,6 +1,6 @@
 """The small print of a domain report: what each table and figure shows, and what cannot be read from it."""
 
-from binorm.experiments.report.domain_pictures import DRAWN_TASKS
+from binorm.experiments.report.domain_pictures import DRAWN_TASKS as DRAWN_TASKS
 from binorm.experiments.report.domain_runs import ADAPTATION, GENERALIZATION, MIXED
 
 TABLE = (
@@ -33,7 +33,6 @@ FEATURES = (
     "What the classifier sees of pictures, laid out by t-SNE (first 50 principal components, fixed seed): near each "
     "other means alike, while distances between groups and their sizes mean little."
 )
-FIRST_TASKS = f"Only the first {DRAWN_TASKS} are drawn."
 GATES = (
     "A gate of 1 is batch norm and keeps a picture's own style; a gate of 0 is instance norm and takes it out. The "
     "lower the line and the higher the bar, the more style is removed."
