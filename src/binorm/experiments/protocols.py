@@ -14,11 +14,10 @@ from binorm.experiments.data.dataset import Dataset, ImageSet, UnlabelledSet
 from binorm.experiments.data.domains import Domain, DomainSet, joined, together
 from binorm.experiments.data.validation import hold_out
 from binorm.experiments.errors import UserError, known
-from binorm.experiments.methods import ERM, METHODS, SOURCE_ONLY
-from binorm.experiments.recipe import VALIDATION, Recipe
+from binorm.experiments.methods import METHODS
+from binorm.experiments.recipe import BASELINES, VALIDATION, Recipe
 
 EACH = "each"  # as --source of mixed training: one network for each single domain
-BASELINES = {"adaptation": SOURCE_ONLY, "generalization": ERM}
 NORMALIZATIONS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),

@@ -14,6 +14,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from binorm.experiments.errors import UserError, known
 
 VALIDATION = "validation"  # the name of the evaluation set that the recipe's field of that name holds out
+BASELINES = {"adaptation": "source-only", "generalization": "erm"}  # by task: the method that others stand beside
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 
 

@@ -16,7 +16,7 @@ from binorm.experiments.recipe import load_recipe, recipe_names
 def _run(options: Namespace, command: str) -> int:
     from binorm.experiments.budget import parse_budget
     from binorm.experiments.compare import train_all
-    from binorm.experiments.report.domain_runs import is_domain_folder
+    from binorm.experiments.report.domains.runs import is_domain_folder
 
     recipes = [load_recipe(name, overrides(options)) for name in _expand(options.recipes)]
     if len({recipe.name for recipe in recipes}) < len(recipes):
@@ -60,9 +60,9 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 def _report(folders: list[Path]) -> list[Path]:
     """Write each recipe's report; return the folders with a finished run, which there is more to say of."""
-    from binorm.experiments.report.domain_console import console_domain_table
-    from binorm.experiments.report.domain_page import DomainReport, write_domain_report
-    from binorm.experiments.report.domain_runs import is_domain_folder
+    from binorm.experiments.report.domains.console import console_domain_table
+    from binorm.experiments.report.domains.page import DomainReport, write_domain_report
+    from binorm.experiments.report.domains.runs import is_domain_folder
     from binorm.experiments.report.page import Report, console_table, write_report
 
     finished = []

@@ -6,7 +6,7 @@ from pathlib import Path
 from binorm.experiments.atomic import write_bytes_atomically, write_text_atomically
 from binorm.experiments.errors import UserError
 from binorm.experiments.report import gate_pictures, tables
-from binorm.experiments.report.domain_runs import is_domain_folder
+from binorm.experiments.report.domains.runs import is_domain_folder
 from binorm.experiments.report.figure_style import Output, for_print
 from binorm.experiments.report.pictures import Picture, learning_curves
 from binorm.experiments.report.run_folder import RunResult, find_runs, read_run
@@ -37,7 +37,7 @@ def write_figures(folder: Path, out: Path, file_format: str = "pdf") -> list[Pat
     output = for_print(file_format)
     if is_domain_folder(folder):
         # Maps of features need scikit-learn, which nothing else here waits for.
-        from binorm.experiments.report.domain_publication import domain_figures
+        from binorm.experiments.report.domains.publication import domain_figures
 
         pictures, runs = domain_figures(folder, output)
     else:

@@ -6,9 +6,9 @@ A gate below 0.5 is more instance norm than batch norm: it takes more of a pictu
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from binorm.experiments.recipe import BASELINES
 from binorm.experiments.report import gate_statistics, tables
-from binorm.experiments.report.domain_runs import (
-    BASELINES,
+from binorm.experiments.report.domains.runs import (
     MIXED,
     SINGLE,
     DomainRun,

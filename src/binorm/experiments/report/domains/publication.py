@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from binorm.experiments.report import domain_gate_pictures, tables
-from binorm.experiments.report.domain_confusions import confusions
-from binorm.experiments.report.domain_gates import gate_comparisons
-from binorm.experiments.report.domain_pictures import confusion_pictures, feature_pictures
-from binorm.experiments.report.domain_runs import MIXED, kind_of, main_runs, read_domain_runs, tasks_of
+from binorm.experiments.report import tables
+from binorm.experiments.report.domains import gate_pictures
+from binorm.experiments.report.domains.confusions import confusions
+from binorm.experiments.report.domains.gates import gate_comparisons
+from binorm.experiments.report.domains.pictures import confusion_pictures, feature_pictures
+from binorm.experiments.report.domains.runs import MIXED, kind_of, main_runs, read_domain_runs, tasks_of
 from binorm.experiments.report.figure_style import Output
 from binorm.experiments.report.pictures import Picture, learning_curves
 from binorm.experiments.report.run_folder import RunResult
@@ -16,7 +17,7 @@ def domain_figures(folder: Path, output: Output) -> tuple[list[Picture], list[Ru
     """What is taken for what, maps of features, gates, and in mixed training learning curves, with the finished runs.
 
     Raises:
-        UserError: as `binorm.experiments.report.domain_page.write_domain_report` does.
+        UserError: as `binorm.experiments.report.domains.page.write_domain_report` does.
     """
     runs = read_domain_runs(folder)
     tasks, gates = tasks_of(runs), gate_comparisons(runs)
@@ -25,7 +26,7 @@ def domain_figures(folder: Path, output: Output) -> tuple[list[Picture], list[Ru
         *learning_curves(curved, None, output),
         *confusion_pictures(confusions(runs, tasks), None, output),
         *feature_pictures(runs, tasks, None, output),
-        *domain_gate_pictures.depths_and_shares(gates, None, output),
-        *domain_gate_pictures.histogram_panels(gates, output),
+        *gate_pictures.depths_and_shares(gates, None, output),
+        *gate_pictures.histogram_panels(gates, output),
     ]
     return pictures, tables.finished(each.run for each in runs)

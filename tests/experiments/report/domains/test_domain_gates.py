@@ -4,9 +4,9 @@ import pytest
 from fake_domains import write_domain_run
 from scipy import stats
 
-from binorm.experiments.report.domain_gate_pictures import depths_and_shares, histogram_panels, histograms
-from binorm.experiments.report.domain_gates import gate_comparisons
-from binorm.experiments.report.domain_runs import read_domain_runs
+from binorm.experiments.report.domains.gate_pictures import depths_and_shares, histogram_panels, histograms
+from binorm.experiments.report.domains.gates import gate_comparisons
+from binorm.experiments.report.domains.runs import read_domain_runs
 from binorm.experiments.report.figure_style import for_print
 
 LAYERS = ("stem", "stage1.0.norm", "stage2.0.norm")

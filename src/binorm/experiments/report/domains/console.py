@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from binorm.experiments.report.domain_comparisons import leading
-from binorm.experiments.report.domain_explanations import CHOSEN
-from binorm.experiments.report.domain_grid import Grid, GridCell, Head
-from binorm.experiments.report.domain_notes import NOUNS
-from binorm.experiments.report.domain_page import DomainReport
+from binorm.experiments.report.domains.comparisons import leading
+from binorm.experiments.report.domains.explanations import CHOSEN
+from binorm.experiments.report.domains.grid import Grid, GridCell, Head
+from binorm.experiments.report.domains.notes import NOUNS
+from binorm.experiments.report.domains.page import DomainReport
 from binorm.experiments.report.tables import LAST_EPOCH
 
 WIDTH = 100

@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from binorm.experiments.atomic import write_bytes_atomically, write_text_atomically
-from binorm.experiments.report import domain_explanations, domain_gate_pictures, domain_notes, tables
-from binorm.experiments.report.domain_comparisons import Comparison, leading, method_comparisons, norm_comparisons
-from binorm.experiments.report.domain_confusions import Confusions, confusions
-from binorm.experiments.report.domain_gates import GateComparison, gate_comparisons
-from binorm.experiments.report.domain_grid import PAGE_TASKS, Grid, grid
-from binorm.experiments.report.domain_notes import NOUNS
-from binorm.experiments.report.domain_pictures import confusion_pictures, feature_pictures
-from binorm.experiments.report.domain_published import PublishedRow, published_rows
-from binorm.experiments.report.domain_rows import DomainRow, Scores, domain_rows
-from binorm.experiments.report.domain_runs import (
-    BASELINES,
+from binorm.experiments.recipe import BASELINES
+from binorm.experiments.report import tables
+from binorm.experiments.report.domains import explanations, gate_pictures
+from binorm.experiments.report.domains import notes as remarks
+from binorm.experiments.report.domains.comparisons import Comparison, leading, method_comparisons, norm_comparisons
+from binorm.experiments.report.domains.confusions import Confusions, confusions
+from binorm.experiments.report.domains.gates import GateComparison, gate_comparisons
+from binorm.experiments.report.domains.grid import PAGE_TASKS, Grid, grid
+from binorm.experiments.report.domains.notes import NOUNS
+from binorm.experiments.report.domains.pictures import confusion_pictures, feature_pictures
+from binorm.experiments.report.domains.published import PublishedRow, published_rows
+from binorm.experiments.report.domains.rows import DomainRow, Scores, domain_rows
+from binorm.experiments.report.domains.runs import (
     MIXED,
     DomainRun,
     Task,
@@ -116,8 +118,8 @@ def write_domain_report(folder: Path) -> DomainReport:
     pictures = {
         "confusions": confusion_pictures(found, report.schedule),
         "features": feature_pictures(runs, report.tasks, report.schedule),
-        "gate_lines": domain_gate_pictures.depths_and_shares(report.gates, report.schedule),
-        "histograms": domain_gate_pictures.histograms(report.gates, report.schedule),
+        "gate_lines": gate_pictures.depths_and_shares(report.gates, report.schedule),
+        "histograms": gate_pictures.histograms(report.gates, report.schedule),
         "curves": learning_curves(tables.finished(plain), report.schedule) if report.kind == MIXED else [],
         "samples": _samples(runs),
     }
@@ -145,8 +147,8 @@ def _report(folder: Path, runs: Sequence[DomainRun]) -> DomainReport:
     data = str(done[0].record.data.get("name", "")) if done else ""
     return DomainReport(
         title=str(done[0].config.get("title", folder.name)) if done else folder.name,
-        summary=domain_notes.summary(runs, tasks),
-        statistics=domain_notes.statistics_sentence(runs),
+        summary=remarks.summary(runs, tasks),
+        statistics=remarks.statistics_sentence(runs),
         kind=kind,
         schedule=tables.schedule_label(done),
         best_label=tables.best_label([each.run for each in main]),
@@ -158,8 +160,8 @@ def _report(folder: Path, runs: Sequence[DomainRun]) -> DomainReport:
         methods=method_comparisons(rows, tasks, BASELINES.get(kind)),
         gates=gate_comparisons(runs),
         costs={method: tables.costs(of(runs, method)) for method in methods_of(runs)},
-        notes=domain_notes.notes(runs, tasks),
-        failures=domain_notes.failures(runs),
+        notes=remarks.notes(runs, tasks),
+        failures=remarks.failures(runs),
         html=folder / "report.html",
         markdown=folder / "report.md",
         json=folder / "report.json",
@@ -182,7 +184,7 @@ def _context(report: DomainReport) -> dict[str, Any]:
         "sentences": [each.sentence(NOUNS[report.kind]) for each in leading(report.norms)],
         "by_label": _by_label,
         "reach": _reach,
-        "explanations": domain_explanations,
+        "explanations": explanations,
         "cost_explanation": COST_EXPLANATION,
         "curves_explanation": CURVES_EXPLANATION,
         "method_label": method_label,

@@ -5,11 +5,11 @@ import pytest
 from fake_domains import DOMAINS, write_domain_run
 from scipy import stats
 
-from binorm.experiments.report.domain_comparisons import leading, method_comparisons, norm_comparisons
-from binorm.experiments.report.domain_grid import grid
-from binorm.experiments.report.domain_published import published_rows
-from binorm.experiments.report.domain_rows import domain_rows
-from binorm.experiments.report.domain_runs import Task, read_domain_runs, tasks_of
+from binorm.experiments.report.domains.comparisons import leading, method_comparisons, norm_comparisons
+from binorm.experiments.report.domains.grid import grid
+from binorm.experiments.report.domains.published import published_rows
+from binorm.experiments.report.domains.rows import domain_rows
+from binorm.experiments.report.domains.runs import Task, read_domain_runs, tasks_of
 
 # method -> norm -> target -> top-1 by seed, after the last epoch
 ACCURACIES = {

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from binorm.experiments.report import figures
-from binorm.experiments.report.domain_gate_figures import Bars, share_bars
-from binorm.experiments.report.domain_gates import ALL_DOMAINS, GateComparison, GateGroup
+from binorm.experiments.report.domains.gate_figures import Bars, share_bars
+from binorm.experiments.report.domains.gates import ALL_DOMAINS, GateComparison, GateGroup
 from binorm.experiments.report.figure_style import SCREEN, Output, norm_colours, series_colours
 from binorm.experiments.report.gate_figures import Histogram, gate_histogram, gate_histograms
 from binorm.experiments.report.gate_statistics import TOTAL

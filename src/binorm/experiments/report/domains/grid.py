@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from binorm.experiments.report.domain_published import PublishedRow
-from binorm.experiments.report.domain_rows import DomainRow, Scores
-from binorm.experiments.report.domain_runs import Task, method_label
+from binorm.experiments.report.domains.published import PublishedRow
+from binorm.experiments.report.domains.rows import DomainRow, Scores
+from binorm.experiments.report.domains.runs import Task, method_label
 from binorm.experiments.report.statistics import number
 
 PAGE_TASKS = 5  # so many fit beside each other on a page

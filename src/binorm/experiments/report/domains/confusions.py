@@ -8,8 +8,8 @@ import numpy
 from numpy.typing import NDArray
 
 from binorm.experiments.recipe import VALIDATION
-from binorm.experiments.report.domain_comparisons import COMPARED
-from binorm.experiments.report.domain_runs import MIXED, DomainRun, Task, kind_of, main_runs, methods_of
+from binorm.experiments.report.domains.comparisons import COMPARED
+from binorm.experiments.report.domains.runs import MIXED, DomainRun, Task, kind_of, main_runs, methods_of
 from binorm.experiments.report.run_files import check, field, read_json
 from binorm.experiments.report.run_folder import RunResult, norm_rank
 from binorm.experiments.report.statistics import signed

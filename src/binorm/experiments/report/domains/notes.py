@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from binorm.experiments.recipe import BASELINES
 from binorm.experiments.report import tables
-from binorm.experiments.report.domain_runs import (
+from binorm.experiments.report.domains.runs import (
     ADAPTATION,
-    BASELINES,
     GENERALIZATION,
     MIXED,
     DomainRun,

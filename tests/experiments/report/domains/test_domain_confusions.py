@@ -5,15 +5,15 @@ import pytest
 from fake_domains import write_domain_run
 
 from binorm.experiments.errors import UserError
-from binorm.experiments.report.domain_confusion_figures import confusion_figure
-from binorm.experiments.report.domain_confusions import (
+from binorm.experiments.report.domains.confusion_figures import confusion_figure
+from binorm.experiments.report.domains.confusions import (
     Confusions,
     confusions,
     largest_changes,
     pair_of,
     read_confusions,
 )
-from binorm.experiments.report.domain_runs import read_domain_runs, tasks_of
+from binorm.experiments.report.domains.runs import read_domain_runs, tasks_of
 from binorm.experiments.report.figure_style import SCREEN, for_print
 
 HOSTILE = "--><script>alert(1)</script> $x_1$ &"

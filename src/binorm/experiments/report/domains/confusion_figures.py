@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
-from binorm.experiments.report.domain_confusions import Confusions
+from binorm.experiments.report.domains.confusions import Confusions
 from binorm.experiments.report.figure_style import (
     FULL_WIDTH,
     INK,

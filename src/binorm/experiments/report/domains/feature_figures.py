@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from binorm.experiments.report.domain_features import Array, FeatureMap
+from binorm.experiments.report.domains.features import Array, FeatureMap
 from binorm.experiments.report.figure_style import (
     COLUMN_WIDTH,
     Output,

@@ -3,15 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from binorm.experiments.recipe import VALIDATION
+from binorm.experiments.recipe import BASELINES, VALIDATION
 from binorm.experiments.report import tables
-from binorm.experiments.report.domain_confusion_figures import NUMBERED, confusion_figure
-from binorm.experiments.report.domain_confusions import Confusions, largest_changes, pair_of
-from binorm.experiments.report.domain_feature_figures import MapRow, feature_figure
-from binorm.experiments.report.domain_features import FeatureMap, feature_map, read_features
-from binorm.experiments.report.domain_runs import (
+from binorm.experiments.report.domains.confusion_figures import NUMBERED, confusion_figure
+from binorm.experiments.report.domains.confusions import Confusions, largest_changes, pair_of
+from binorm.experiments.report.domains.feature_figures import MapRow, feature_figure
+from binorm.experiments.report.domains.features import FeatureMap, feature_map, read_features
+from binorm.experiments.report.domains.runs import (
     ADAPTATION,
-    BASELINES,
     GENERALIZATION,
     DomainRun,
     Task,

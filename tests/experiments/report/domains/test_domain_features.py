@@ -6,9 +6,9 @@ from fake_domains import write_features
 from safetensors.numpy import save_file
 
 from binorm.experiments.errors import UserError
-from binorm.experiments.report import domain_features
-from binorm.experiments.report.domain_feature_figures import LEGEND, MapRow, feature_figure
-from binorm.experiments.report.domain_features import FEWEST, POINTS, Features, feature_map, read_features
+from binorm.experiments.report.domains import features as domain_features
+from binorm.experiments.report.domains.feature_figures import LEGEND, MapRow, feature_figure
+from binorm.experiments.report.domains.features import FEWEST, POINTS, Features, feature_map, read_features
 from binorm.experiments.report.figure_style import SCREEN, for_print
 
 HOSTILE = "--><script>alert(1)</script>"

@@ -5,7 +5,7 @@ from fake_domains import DOMAINS, write_domain_run
 from fake_runs import write_run
 
 from binorm.experiments.errors import UserError
-from binorm.experiments.report.domain_runs import (
+from binorm.experiments.report.domains.runs import (
     is_domain_folder,
     kind_of,
     main_runs,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from binorm.experiments.errors import UserError
-from binorm.experiments.recipe import VALIDATION
+from binorm.experiments.recipe import BASELINES, VALIDATION
 from binorm.experiments.report import tables
 from binorm.experiments.report.rendering import listed
 from binorm.experiments.report.run_files import check
@@ -15,7 +15,6 @@ from binorm.experiments.report.run_folder import RunResult, find_runs, norm_rank
 from binorm.experiments.report.tables import Run
 
 ADAPTATION, GENERALIZATION, MIXED = "adaptation", "generalization", "mixed"
-BASELINES = {ADAPTATION: "source-only", GENERALIZATION: "erm"}
 SINGLE = "only-"  # what the folders of networks begin with that are trained on one domain, beside mixed training
 _WITHOUT = "without-"
 

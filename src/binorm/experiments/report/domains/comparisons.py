@@ -5,8 +5,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from binorm.experiments.report.domain_rows import DomainRow
-from binorm.experiments.report.domain_runs import Task
+from binorm.experiments.report.domains.rows import DomainRow
+from binorm.experiments.report.domains.runs import Task
 from binorm.experiments.report.statistics import (
     PairedDifference,
     SignTest,
