@@ -11,12 +11,12 @@ between the kinds of step; the figures are the medians of the rounds' ratios to 
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+from step_time import seconds
 
 from binorm.experiments.data.dataset import Dataset, ImageSet, UnlabelledSet
 from binorm.experiments.data.domain_batches import DomainBatch, DomainBatches
@@ -41,7 +41,6 @@ KINDS = {
     "DANN, per-domain statistics": ("dann", "per-domain"),
 }
 CLASSES = 10
-STEP_SECONDS = 0.5  # a round repeats the step until it took so long
 
 
 @dataclass(frozen=True)
@@ -95,15 +94,6 @@ def make_step(network: str, norm: str, kind: str) -> Callable[[], None]:
     for _ in range(2):
         step()
     return step
-
-
-def seconds(step: Callable[[], None]) -> float:
-    """Of one step, the mean over a round."""
-    start, count = time.perf_counter(), 0
-    while (elapsed := time.perf_counter() - start) < STEP_SECONDS or count == 0:
-        step()
-        count += 1
-    return elapsed / count
 
 
 def measure(network: str, norm: str, rounds: int) -> Row:

@@ -10,12 +10,12 @@ eager or compiled. Rounds alternate between the norms; the figures are the media
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from step_time import seconds
 from torch.nn import functional as F  # noqa: N812
 
 from binorm import param_groups
@@ -41,7 +41,6 @@ BATCHES = {
     "imagenet_resnet18": 16,
     "imagenet_resnet50": 8,
 }
-STEP_SECONDS = 0.5  # a round repeats the step until it took so long
 
 
 @dataclass(frozen=True)
@@ -77,15 +76,6 @@ def make_step(network: str, norm: str, batch: int, kind: str) -> Callable[[], No
     for _ in range(2):
         step()
     return step
-
-
-def seconds(step: Callable[[], None]) -> float:
-    """Of one step, the mean over a round."""
-    start, count = time.perf_counter(), 0
-    while (elapsed := time.perf_counter() - start) < STEP_SECONDS or count == 0:
-        step()
-        count += 1
-    return elapsed / count
 
 
 def measure(network: str, kind: str, rounds: int) -> Row:

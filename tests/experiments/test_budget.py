@@ -6,7 +6,7 @@ import tiny
 import torch
 from rich.console import Console
 
-from binorm.experiments import compare
+from binorm.experiments import compare, protocols
 from binorm.experiments.budget import Cost, measure, parse_budget, share_of_schedule
 from binorm.experiments.errors import UserError
 from binorm.experiments.machine import Settings
@@ -23,8 +23,8 @@ def console():
 @pytest.fixture
 def tiny_data(monkeypatch):
     """The tiny data set under a registered name, and networks that cost a second for ten training pictures."""
-    monkeypatch.setattr(compare.data, "load", lambda *_: tiny.dataset())
-    monkeypatch.setattr(compare, "known", lambda kind, name, choices: None)
+    monkeypatch.setattr(protocols.data, "load", lambda *_: tiny.dataset())
+    monkeypatch.setattr(protocols, "known", lambda kind, name, choices: None)
     monkeypatch.setattr(compare, "measure", lambda recipe, norms, *_: dict.fromkeys(norms, Cost(0.1, 0.0)))
 
 

@@ -42,6 +42,8 @@ def test_adaptation_stands_for_every_ordered_pair_with_and_without_the_method(tr
         ({"source": "cam2"}, ["cam2-to-cam1", "cam2-to-cam3"]),
         ({"target": "cam2"}, ["cam1-to-cam2", "cam3-to-cam2"]),
         ({"source": "cam1,cam3", "target": "cam2"}, ["cam1+cam3-to-cam2"]),
+        ({"source": "cam1,cam3"}, ["cam1+cam3-to-cam2"]),
+        ({"task": "generalization", "method": "erm", "source": "cam1"}, ["without-cam2", "without-cam3"]),
         ({"task": "generalization", "method": "erm"}, ["without-cam1", "without-cam2", "without-cam3"]),
         ({"task": "generalization", "method": "erm", "target": "cam3"}, ["without-cam3"]),
         ({"task": "mixed", "method": ""}, [""]),
@@ -74,6 +76,10 @@ def test_a_recipe_for_one_run_names_its_domains(tree):
     ("fields", "message"),
     [
         ({"source": "cam9"}, "unknown domain of domains: 'cam9', did you mean 'cam"),
+        ({"source": "each"}, "unknown domain of domains: 'each'"),
+        ({"source": "cam1,cam2,cam3"}, "the sources cam1,cam2,cam3 are all domains of domains: leave one out"),
+        ({"dataset": "dommains"}, "unknown data set 'dommains', did you mean 'domains'"),
+        ({"task": "adaption"}, "unknown task 'adaption', did you mean 'adaptation'"),
         ({"method": "dan"}, "unknown method 'dan', did you mean 'dann'"),
         ({"source": "cam1", "target": "cam1"}, "the target cam1 is among the sources cam1"),
         ({"dataset": "cifar10"}, "cifar10 has no domains, which the task adaptation needs. With domains: "),
@@ -82,11 +88,19 @@ def test_a_recipe_for_one_run_names_its_domains(tree):
         ({"task": "generalization", "statistics": "per-domain"}, "a domain that training never saw"),
         ({"task": "classification"}, "method is of mixed, adaptation and generalization tasks"),
         ({"task": "classification", "method": "", "steps": 0, "statistics": "separate"}, "statistics is of mixed"),
+        ({"task": "classification", "method": "", "steps": 0, "shared_classes": True}, "shared_classes is of mixed"),
     ],
 )
 def test_what_makes_no_sense_is_refused(tree, fields, message):
     with pytest.raises(UserError, match=message):
         expand(open_recipe(**fields), tree)
+
+
+@pytest.mark.parametrize("task", ["classification", "mixed"])
+def test_methods_for_a_task_without_any_are_refused(tree, task):
+    plain = open_recipe(task=task, method="", steps=0)
+    with pytest.raises(UserError, match="neither target nor method|methods is of mixed, adaptation"):
+        expand(plain, tree, ["dann"])
 
 
 def test_mixed_training_sees_the_training_parts_and_is_tested_on_each_domain():

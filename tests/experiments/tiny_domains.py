@@ -9,11 +9,10 @@ from rich.console import Console
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.domains import Domain, DomainSet
 from binorm.experiments.progress import ProgressDisplay
-from binorm.experiments.protocols import adaptation, generalization, mixed
+from binorm.experiments.protocols import PROTOCOLS
 from binorm.experiments.recipe import Recipe
 from binorm.experiments.run import run
 
-PROTOCOLS = {"mixed": mixed, "adaptation": adaptation, "generalization": generalization}
 RECIPE = Recipe(
     name="tiny",
     title="Tiny",

@@ -8,7 +8,6 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from binorm.experiments import data
 from binorm.experiments.atomic import write_text_atomically
 from binorm.experiments.budget import Cost, measure, share_of_schedule
 from binorm.experiments.data.dataset import Dataset, ImageSet
@@ -23,7 +22,6 @@ from binorm.experiments.progress import ProgressDisplay, duration
 from binorm.experiments.protocols import Loader, expand
 from binorm.experiments.recipe import Recipe
 from binorm.experiments.run import check_batch_size, epoch_pictures, run, run_folder, run_status
-from binorm.experiments.tasks import TASKS
 from binorm.experiments.tasks.classification import DivergenceError
 
 SCHEDULE_FILE = "schedule.json"  # beside a recipe's runs: the length that a budget chose for them
@@ -97,10 +95,8 @@ def train_all(
 
 def _check(recipes: Sequence[Recipe], norms: list[str], seeds: list[int]) -> None:
     for recipe in recipes:
-        known("task", recipe.task, TASKS)
         check_name(recipe.model)
         check_weights(recipe.weights, recipe.model)
-        known("data set", recipe.dataset, data.DATASETS)
     for norm in norms:
         known("norm", norm, NORMS)
     if not seeds:

@@ -1,7 +1,6 @@
 """What a trained network makes of the pictures of each domain: the features that its classifier sees."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -27,24 +26,30 @@ def write_features(folder: Path, module: DomainClassification, dataset: Dataset,
     """
     tensors: dict[str, Tensor] = {}
     module.eval()
-    for name, images in _sets(dataset, module.recipe.target).items():
-        picked = ImageSet(images.images[(places := _drawn(len(images)))], images.labels[places])
-        tensors[f"{name}.features"] = _features(name, picked, module, dataset, settings).half().cpu()
-        tensors[f"{name}.labels"] = picked.labels
+    for name, images in _picked(dataset, module.recipe.task).items():
+        tensors[f"{name}.features"] = _features(name, images, module, dataset, settings).half().cpu()
+        tensors[f"{name}.labels"] = images.labels
     names = list(dict.fromkeys(key.rpartition(".")[0] for key in tensors))
     about = {"binorm": json.dumps({"classes": list(dataset.classes), "domains": names})}
     write_bytes_atomically(folder / FEATURES_FILE, save(tensors, about))
 
 
-def _sets(dataset: Dataset, target: str) -> Mapping[str, ImageSet]:
-    sets = {name: images for name, images in dataset.evaluation.items() if isinstance(images, ImageSet)}
-    if target and len(dataset.domains) == 1 and isinstance(dataset.train, ImageSet):
-        sets = {dataset.domains[0]: dataset.train, **sets}
-    return sets
+def _picked(dataset: Dataset, task: str) -> dict[str, ImageSet]:
+    """Some pictures of each evaluation set, and in adaptation before them of each source."""
+    picked = {}
+    if task == "adaptation" and isinstance(dataset.train, ImageSet) and dataset.train_domains is not None:
+        for number, domain in enumerate(dataset.domains):
+            picked[domain] = _draw(dataset.train, (dataset.train_domains == number).nonzero()[:, 0])
+    for name, images in dataset.evaluation.items():
+        if isinstance(images, ImageSet):
+            picked[name] = _draw(images, torch.arange(len(images)))
+    return picked
 
 
-def _drawn(length: int) -> Tensor:
-    return torch.randperm(length, generator=torch.Generator().manual_seed(0))[:PICTURES]
+def _draw(images: ImageSet, places: Tensor) -> ImageSet:
+    """Up to `PICTURES` of the pictures at ``places``, drawn from a fixed seed."""
+    chosen = places[torch.randperm(len(places), generator=torch.Generator().manual_seed(0))[:PICTURES]]
+    return ImageSet(images.images[chosen], images.labels[chosen])
 
 
 def _features(

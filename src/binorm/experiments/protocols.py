@@ -4,7 +4,7 @@ A recipe over a data set with domains may leave open which domains it means: the
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import permutations
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from binorm.experiments.data.domains import Domain, DomainSet, joined, together
 from binorm.experiments.data.validation import hold_out
 from binorm.experiments.errors import UserError, known
 from binorm.experiments.methods import METHODS
-from binorm.experiments.recipe import BASELINES, VALIDATION, Recipe
+from binorm.experiments.recipe import BASELINES, FIELDS, VALIDATION, Recipe
+from binorm.experiments.tasks import TASKS
 
+DOMAIN_FIELDS = ("method", "source", "target", "steps", "statistics", "shared_classes")
 EACH = "each"  # as --source of mixed training: one network for each single domain
 NORMALIZATIONS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -66,9 +68,7 @@ class Loader:
             )
         domains = self._sets[1]
         assert isinstance(domains, DomainSet)  # noqa: S101 - by the key
-        return {"mixed": mixed, "adaptation": adaptation, "generalization": generalization}[recipe.task](
-            domains, recipe
-        )
+        return PROTOCOLS[recipe.task](domains, recipe)
 
 
 def expand(recipe: Recipe, path: Path | None, methods: Sequence[str] | None = None) -> list[Recipe]:
@@ -90,16 +90,19 @@ def expand(recipe: Recipe, path: Path | None, methods: Sequence[str] | None = No
     if recipe.task == "classification":
         return [recipe]
     names = data.domain_names(recipe.dataset, path)
-    for name in (*(_listed(recipe.source) if recipe.source != EACH else ()), recipe.target):
-        if name:
-            known(f"domain of {recipe.dataset}:", name, dict.fromkeys(names))
+    if recipe.task == "mixed" and recipe.source == EACH:
+        return [dataclasses.replace(recipe, source=name) for name in names]
+    for name in (*_listed(recipe.source), *_listed(recipe.target)):
+        known(f"domain of {recipe.dataset}:", name, dict.fromkeys(names))
     if recipe.task == "mixed":
-        sources = names if recipe.source == EACH else [recipe.source]
-        return [dataclasses.replace(recipe, source=source) for source in sources]
+        return [recipe]
+    pairs = _pairs(recipe, names)
+    if not pairs:
+        raise UserError(f"the sources {recipe.source} are all domains of {recipe.dataset}: leave one out as the target")
     chosen = methods or list(dict.fromkeys((BASELINES[recipe.task], recipe.method or BASELINES[recipe.task])))
     return [
         dataclasses.replace(recipe, source=source, target=target, method=method)
-        for source, target in _pairs(recipe, names)
+        for source, target in pairs
         for method in chosen
     ]
 
@@ -126,16 +129,14 @@ def only_one(recipe: Recipe, path: Path | None) -> Recipe:
 
 def _pairs(recipe: Recipe, names: Sequence[str]) -> list[tuple[str, str]]:
     """Source and target of every task that a recipe stands for."""
+    if recipe.source:
+        rest = [name for name in names if name not in _listed(recipe.source)]
+        return [(recipe.source, target) for target in ([recipe.target] if recipe.target else rest)]
+    targets = [recipe.target] if recipe.target else names
+    others = {target: [name for name in names if name != target] for target in targets}
     if recipe.task == "generalization":
-        targets = [recipe.target] if recipe.target else [name for name in names if name not in _listed(recipe.source)]
-        return [(recipe.source or ",".join(name for name in names if name != target), target) for target in targets]
-    if recipe.source and recipe.target:
-        return [(recipe.source, recipe.target)]
-    return [
-        (recipe.source or source, recipe.target or target)
-        for source, target in permutations(names, 2)
-        if recipe.source in ("", source) and recipe.target in ("", target)
-    ]
+        return [(",".join(sources), target) for target, sources in others.items()]
+    return [(source, target) for source, target in permutations(names, 2) if target in targets]
 
 
 def task_label(recipe: Recipe) -> str:
@@ -162,11 +163,10 @@ def adaptation(domains: DomainSet, recipe: Recipe) -> Dataset:
     whole = not domains.published_split
     sources = {name: _part(domains.domains[name], whole) for name in _listed(recipe.source)}
     target = domains.domains[recipe.target]
-    evaluation = {recipe.target: _part(target, whole) if whole else target.test}
-    dataset = joined(domains, sources, evaluation)
+    adapted_to = _part(target, whole)
+    dataset = joined(domains, sources, {recipe.target: adapted_to if whole else target.test})
     if METHODS[recipe.method].uses_target:
-        unlabelled = UnlabelledSet(recipe.target, _part(target, whole).images)
-        dataset = dataclasses.replace(dataset, target=unlabelled)
+        dataset = dataclasses.replace(dataset, target=UnlabelledSet(recipe.target, adapted_to.images))
     return dataset
 
 
@@ -182,6 +182,13 @@ def generalization(domains: DomainSet, recipe: Recipe) -> Dataset:
     held_out = [domains.domains[name].test for name in names]
     evaluation = {recipe.target: _part(domains.domains[recipe.target], whole=True), VALIDATION: together(held_out)}
     return joined(domains, {name: domains.domains[name].train for name in names}, evaluation)
+
+
+PROTOCOLS: dict[str, Callable[[DomainSet, Recipe], Dataset]] = {
+    "mixed": mixed,
+    "adaptation": adaptation,
+    "generalization": generalization,
+}
 
 
 def _part(domain: Domain, whole: bool) -> ImageSet:
@@ -201,15 +208,14 @@ def _listed(names: str) -> list[str]:
 
 def _check(recipe: Recipe, methods: Sequence[str] | None) -> None:
     """Refuse what no run could make sense of."""
-    domain_fields = {"method": recipe.method, "source": recipe.source, "target": recipe.target, "steps": recipe.steps}
+    known("task", recipe.task, TASKS)
+    known("data set", recipe.dataset, data.DATASETS)
     if recipe.task == "classification":
-        given = [name for name, value in domain_fields.items() if value]
-        if recipe.statistics != "joint":
-            given.append("statistics")
-        if given:
+        given = [name for name in DOMAIN_FIELDS if getattr(recipe, name) != FIELDS[name].default]
+        if given or methods:
             raise UserError(
-                f"{given[0]} is of mixed, adaptation and generalization tasks, and {recipe.name} has the task "
-                "classification: give --task as well, or leave it out"
+                f"{(*given, 'methods')[0]} is of mixed, adaptation and generalization tasks, and {recipe.name} has the "
+                "task classification: give --task as well, or leave it out"
             )
         return
     for method in (*(methods or ()), *([recipe.method] if recipe.method else [])):
@@ -219,7 +225,7 @@ def _check(recipe: Recipe, methods: Sequence[str] | None) -> None:
         raise UserError(f"{recipe.dataset} has no domains, which the task {recipe.task} needs. With domains: {names}")
     if recipe.validation:
         raise UserError(f"validation is of the task classification (got {recipe.validation} with {recipe.task})")
-    if recipe.task == "mixed" and (recipe.target or recipe.method):
+    if recipe.task == "mixed" and (recipe.target or recipe.method or methods):
         raise UserError("mixed training has neither target nor method: leave them out, or give another --task")
     if recipe.target and recipe.target in _listed(recipe.source):
         raise UserError(f"the target {recipe.target} is among the sources {recipe.source}: name another domain")

@@ -20,8 +20,9 @@ def _dataset(count=10, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)):
 
 
 def _training(dataset, **changes):
-    options = {"batch_size": 4, "crop_padding": 2, "flip": True, "seed": 0, "device": CPU} | changes
-    return TrainingBatches(dataset, **options)
+    seed = changes.pop("seed", 0)
+    fields = {"batch_size": 4, "crop_padding": 2, "flip": True} | changes
+    return TrainingBatches(dataset, Recipe("r", "", "random", "resnet20", 1, **fields), seed, CPU)
 
 
 def test_an_epoch_holds_every_picture_at_most_once_in_whole_batches():

@@ -131,6 +131,13 @@ def test_a_run_leaves_confusions_and_features_of_each_domain(tmp_path):
     assert record["data"]["domains"] == {"train": ["day"], "target": "night", "statistics": "joint"}
 
 
+def test_features_of_every_source_are_kept(tmp_path):
+    folder = train(tmp_path, recipe(source="day,dusk"))
+    with safe_open(folder / "features.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["binorm"])["domains"] == ["day", "dusk", "night"]
+        assert len(file.get_tensor("dusk.labels")) == 10
+
+
 @pytest.mark.parametrize("statistics", ["joint", "per-domain"])
 def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path, monkeypatch, statistics):
     given = recipe(statistics=statistics, epochs=3)

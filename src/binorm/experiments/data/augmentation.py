@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from binorm.experiments.data.transforms import resized_crop_box
+from binorm.experiments.recipe import Recipe
 
 CHUNK = 256  # pictures that are resized at once
 
@@ -15,27 +16,17 @@ class Augmented:
 
     Args:
         images: uint8, (N, H, W, 3).
-        crop_padding: black pixels around a picture before a window of its own size is cut at random.
-        flip: mirror pictures half of the time.
+        recipe: says the size, and how pictures are cut and mirrored.
         device: where the pictures are kept and the batches made.
-        resized_crop: cut a random part of each picture and bring it to one size, instead of padding.
-        image_size: height and width of the batches; 0 for that of the pictures.
     """
 
-    def __init__(
-        self,
-        images: Tensor,
-        crop_padding: int,
-        flip: bool,
-        device: torch.device,
-        resized_crop: bool = False,
-        image_size: int = 0,
-    ) -> None:
-        self.size = (image_size, image_size) if image_size else (images.shape[1], images.shape[2])
-        if not resized_crop:
-            images = functional.pad(resized(images, self.size), (0, 0, *[crop_padding] * 4))
+    def __init__(self, images: Tensor, recipe: Recipe, device: torch.device) -> None:
+        size = recipe.image_size
+        self.size = (size, size) if size else (images.shape[1], images.shape[2])
+        if not recipe.resized_crop:
+            images = functional.pad(resized(images, self.size), (0, 0, *[recipe.crop_padding] * 4))
         self.images, self.device = images.to(device), device
-        self.crop_padding, self.flip, self.resized_crop = crop_padding, flip, resized_crop
+        self.crop_padding, self.flip, self.resized_crop = recipe.crop_padding, recipe.flip, recipe.resized_crop
 
     def __call__(self, indices: Tensor, generator: torch.Generator, boxes: numpy.random.Generator) -> Tensor:
         """The pictures at ``indices``, (n, H, W, 3) with values from 0 to 255.

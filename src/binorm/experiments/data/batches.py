@@ -30,32 +30,18 @@ class TrainingBatches:
 
     Args:
         dataset: with its training pictures in memory.
-        batch_size: pictures a batch.
-        crop_padding: black pixels around a picture before a window of its own size is cut at random.
-        flip: mirror pictures half of the time.
+        recipe: batch size and augmentation.
         seed: of the run.
         device: where the pictures are kept and the batches made.
-        resized_crop: cut a random part of each picture and bring it to one size, instead of padding.
-        image_size: height and width of the batches; 0 for that of the pictures.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        batch_size: int,
-        crop_padding: int,
-        flip: bool,
-        seed: int,
-        device: torch.device,
-        resized_crop: bool = False,
-        image_size: int = 0,
-    ) -> None:
+    def __init__(self, dataset: Dataset, recipe: Recipe, seed: int, device: torch.device) -> None:
         if not isinstance(dataset.train, ImageSet):
             raise TypeError(f"the training pictures of {dataset.name} are not in memory: stream them")
         self.labels = dataset.train.labels.to(device)
-        self.batch_size, self.device = batch_size, device
+        self.batch_size, self.device = recipe.batch_size, device
         self.normalize = Normalizer(dataset, device)
-        self.augmented = Augmented(dataset.train.images, crop_padding, flip, device, resized_crop, image_size)
+        self.augmented = Augmented(dataset.train.images, recipe, device)
         self.seed = seed
         self.epoch = 0
 
@@ -118,16 +104,7 @@ def training_batches(dataset: Dataset, recipe: Recipe, seed: int, device: torch.
     On several processes ``recipe.batch_size`` is that of each.
     """
     if isinstance(dataset.train, ImageSet):
-        return TrainingBatches(
-            dataset,
-            recipe.batch_size,
-            recipe.crop_padding,
-            recipe.flip,
-            seed,
-            device,
-            recipe.resized_crop,
-            recipe.image_size,
-        )
+        return TrainingBatches(dataset, recipe, seed, device)
     return StreamedTrainingBatches(dataset, recipe, seed, device)
 
 

@@ -42,8 +42,8 @@ class DomainBatches:
         self.dataset, self.recipe, self.seed, self.device = dataset, recipe, seed, device
         self.normalize = Normalizer(dataset, device)
         self.labels = dataset.train.labels.to(device)
-        self.train = self._augmented(dataset.train.images)
-        self.target = None if dataset.target is None else self._augmented(dataset.target.images)
+        self.train = Augmented(dataset.train.images, recipe, device)
+        self.target = None if dataset.target is None else Augmented(dataset.target.images, recipe, device)
         self.places = [(dataset.train_domains == number).nonzero()[:, 0] for number in range(len(dataset.domains))]
         self.orders = [EndlessOrder(len(places), (seed, number)) for number, places in enumerate(self.places)]
         if dataset.target is not None:
@@ -72,10 +72,6 @@ class DomainBatches:
                 pictures = self.normalize(self.target(drawn[-1].to(self.device), generator, boxes))
                 batch.append(DomainBatch(self.dataset.target.domain, pictures, None))
             yield batch
-
-    def _augmented(self, images: Tensor) -> Augmented:
-        recipe = self.recipe
-        return Augmented(images, recipe.crop_padding, recipe.flip, self.device, recipe.resized_crop, recipe.image_size)
 
 
 class EndlessOrder:
