@@ -1,11 +1,11 @@
 import csv
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from fake_runs import LAYERS, write_run
+from page_tags import Tags
 from rich.console import Console
 
 from binorm.experiments.errors import UserError
@@ -36,17 +36,6 @@ def set_last_epoch(run: Path, accuracy: float) -> None:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-
-
-class Tags(HTMLParser):
-    def __init__(self, page):
-        super().__init__()
-        self.sources, self.names = [], set()
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self.names.add(tag)
-        self.sources += [value for name, value in attrs if name in ("src", "href")]
 
 
 def test_rows_come_by_evaluation_set_then_norm(comparison):

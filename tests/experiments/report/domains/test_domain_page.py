@@ -1,9 +1,9 @@
 import json
 import re
-from html.parser import HTMLParser
 
 import pytest
 from fake_domains import CLASSES, DOMAINS, level, write_adaptation, write_domain_run
+from page_tags import Tags
 from rich.console import Console
 
 from binorm.experiments.errors import UserError
@@ -62,17 +62,6 @@ def printed(report, width=160):
 
 def headings(page):
     return re.findall(r"<h2>(.*?)</h2>", page)
-
-
-class Tags(HTMLParser):
-    def __init__(self, page):
-        super().__init__()
-        self.sources, self.names = [], set()
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self.names.add(tag)
-        self.sources += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
 
 
 @pytest.fixture(scope="module")
