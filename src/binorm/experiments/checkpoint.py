@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -17,6 +16,7 @@ from binorm.experiments.atomic import replacing, write_bytes_atomically
 from binorm.experiments.errors import UserError
 from binorm.experiments.models import create
 from binorm.experiments.recipe import Recipe, parse_recipe
+from binorm.experiments.safetensors_file import read_safetensors
 
 WEIGHTS_FILE = "model.safetensors"
 LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
@@ -131,21 +131,6 @@ def load_safely(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     return content
-
-
-def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and the header's text of a safetensors file.
-
-    Raises:
-        UserError: if it cannot be read or is damaged.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except SafetensorError as error:
-        raise UserError(f"{path} is damaged or no safetensors file ({error})") from error
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _weights_path(path: Path) -> Path:
