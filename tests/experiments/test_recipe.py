@@ -102,4 +102,4 @@ def test_absent_recipe_file_is_named(tmp_path):
 
 
 def test_every_field_is_documented():
-    assert set(field_help()) == set(Recipe.__dataclass_fields__)
+    assert set(field_help(Recipe)) == set(Recipe.__dataclass_fields__)

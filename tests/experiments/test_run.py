@@ -17,7 +17,7 @@ from binorm.experiments import checkpoint
 from binorm.experiments.checkpoint import load_network
 from binorm.experiments.errors import Interrupted, UserError
 from binorm.experiments.recorder import Recorder
-from binorm.experiments.run import run_status
+from binorm.experiments.lifecycle import run_status
 from binorm.experiments.tasks.classification import DivergenceError
 
 

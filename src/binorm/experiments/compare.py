@@ -14,6 +14,7 @@ from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.data.domain_batches import steps_an_epoch
 from binorm.experiments.data.streaming import IMAGE_SIZE
 from binorm.experiments.errors import UserError, known
+from binorm.experiments.lifecycle import run_status
 from binorm.experiments.machine import choose_settings
 from binorm.experiments.models import check_name
 from binorm.experiments.models.norms import NORMS
@@ -21,7 +22,7 @@ from binorm.experiments.models.pretrained import check_weights
 from binorm.experiments.progress import ProgressDisplay, duration
 from binorm.experiments.protocols import Loader, expand
 from binorm.experiments.recipe import Recipe
-from binorm.experiments.run import check_batch_size, epoch_pictures, run, run_folder, run_status
+from binorm.experiments.run import check_batch_size, epoch_pictures, run, run_folder
 from binorm.experiments.tasks.classification import DivergenceError
 
 SCHEDULE_FILE = "schedule.json"  # beside a recipe's runs: the length that a budget chose for them

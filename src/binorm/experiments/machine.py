@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from binorm.experiments.recipe import Recipe
+from binorm.experiments.style.recipe import StyleRecipe
 
 # A first compilation costs about 40 s on two cores and saves half of the time: it pays from some 60 s of training on,
 # which is about this many pictures through a small network.
@@ -39,7 +40,7 @@ class Settings:
         return f"{self.device}, {self.precision}, channels_last, {how}, {self.threads} threads"
 
 
-def choose_settings(recipe: Recipe, training_pictures: int) -> Settings:
+def choose_settings(recipe: Recipe | StyleRecipe, training_pictures: int) -> Settings:
     """Pick the fastest settings for this machine wherever the recipe says ``auto``."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = recipe.precision

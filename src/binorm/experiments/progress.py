@@ -10,7 +10,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column
 
 from binorm.experiments.recorder import Recorder
+from binorm.experiments.style.recorder import StyleRecorder
 from binorm.experiments.tasks.classification import Classification
+from binorm.experiments.tasks.stylization import Stylization
 
 REFRESH_SECONDS = 0.25
 
@@ -56,7 +58,7 @@ class ProgressDisplay:
     ) -> None:
         self._bars.stop()
 
-    def run(self, label: str, recorder: Recorder) -> Callback:
+    def run(self, label: str, recorder: Recorder | StyleRecorder) -> Callback:
         """The callback that shows one run."""
         return _RunProgress(self, label, recorder)
 
@@ -89,7 +91,7 @@ class ProgressDisplay:
 
 
 class _RunProgress(Callback):
-    def __init__(self, display: ProgressDisplay, label: str, recorder: Recorder) -> None:
+    def __init__(self, display: ProgressDisplay, label: str, recorder: Recorder | StyleRecorder) -> None:
         self.display, self.label, self.recorder = display, label, recorder
         self._shown_at, self._shown_step = 0.0, 0
 
@@ -106,20 +108,15 @@ class _RunProgress(Callback):
             return  # reading the loss waits for a GPU, and redrawing costs time
         pictures = self.recorder.pictures_per_epoch / int(trainer.num_training_batches)
         speed = (trainer.global_step - self._shown_step) * pictures / (now - self._shown_at)
-        so_far = cast(Classification, pl_module).accuracy_so_far()
-        self._show(trainer, f"loss {outputs['loss'].item():.3f}  train {so_far:.1f} %  {speed:,.0f} images/s")
+        so_far = cast(Classification | Stylization, pl_module).so_far()
+        self._show(trainer, f"loss {outputs['loss'].item():.3f}  {so_far}  {speed:,.0f} images/s")
         self._shown_at = now
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._show(trainer, "")
-        row = self.recorder.rows[-1]
-        percents = {name.removesuffix("_accuracy"): value for name, value in row.items() if name.endswith("_accuracy")}
-        accuracies = "  ".join(f"{name} {value:.1f} %" for name, value in percents.items())
         left = "" if self.display.console.is_terminal else f"  {self.display.time_left()} left"
-        self.display.console.print(
-            f"{self.label}  epoch {row['epoch']}/{trainer.max_epochs}  loss {row['train_loss']:.3f}  {accuracies}  "
-            f"{row['images_per_second']:,.0f} images/s{left}"
-        )
+        speed = f"{self.recorder.rows[-1]['images_per_second']:,.0f} images/s"
+        self.display.console.print(f"{self.label}  {self.recorder.last_line()}  {speed}{left}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.display.finish_run(self._bar)

@@ -127,16 +127,17 @@ class Recipe:
 FIELDS = {each.name: each for each in dataclasses.fields(Recipe)}
 
 
-def field_types() -> dict[str, Any]:
-    """The type of every field."""
-    return get_type_hints(Recipe)
+def field_types(kind: type) -> dict[str, Any]:
+    """The type of every field of a kind of recipe."""
+    return get_type_hints(kind)
 
 
-def field_help() -> dict[str, str]:
-    """What every field means, from the docstring of `Recipe`."""
-    lines = inspect.cleandoc(Recipe.__doc__ or "").replace("\n        ", " ").splitlines()
+def field_help(kind: type) -> dict[str, str]:
+    """What every field of a kind of recipe means, from its docstring."""
+    lines = inspect.cleandoc(kind.__doc__ or "").replace("\n        ", " ").splitlines()
     pairs = (line.strip().split(": ", 1) for line in lines if line.startswith("    "))
-    return {name: text for name, text in pairs if name in FIELDS}
+    names = {each.name for each in dataclasses.fields(kind)}
+    return {name: text for name, text in pairs if name in names}
 
 
 def recipe_names() -> list[str]:
@@ -153,11 +154,7 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
     Raises:
         UserError: for an unknown recipe, field or value; it names the nearest known one.
     """
-    if name.endswith((".yaml", ".yml")):
-        path = Path(name)
-    else:
-        path = known("recipe", name, {each: RECIPES_FOLDER / f"{each}.yaml" for each in recipe_names()})
-    fields = {"name": path.stem, **_read_yaml(path)}
+    path, fields = read_fields(name)
     overrides = overrides or {}
     for key in (*fields, *overrides):
         known(f"field of recipe {name!r}:", str(key), FIELDS)
@@ -168,16 +165,34 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
     return dataclasses.replace(recipe, epochs=epochs) if "milestones" in overrides else recipe.shortened(epochs)
 
 
+def read_fields(name: str) -> tuple[Path, dict[str, Any]]:
+    """The file of a recipe, by its name or a path, and the fields that it gives.
+
+    Raises:
+        UserError: for an unknown recipe and a file that is none.
+    """
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+    else:
+        path = known("recipe", name, {each: RECIPES_FOLDER / f"{each}.yaml" for each in recipe_names()})
+    return path, {"name": path.stem, **_read_yaml(path)}
+
+
 def parse_recipe(fields: dict[str, Any], source: str) -> Recipe:
     """Build a recipe from plain values, checking each against its field's type.
 
     Raises:
         UserError: for a missing field or a value of the wrong type; it names ``source``.
     """
+    return Recipe(**parse_fields(Recipe, fields, source))
+
+
+def parse_fields(kind: type, fields: dict[str, Any], source: str) -> dict[str, Any]:
+    """The arguments of a dataclass ``kind`` from plain values; see `parse_recipe`."""
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(Recipe)
+    parser.add_class_arguments(kind)
     try:
-        return Recipe(**parser.parse_object(fields).as_dict())
+        return parser.parse_object(fields).as_dict()
     except ArgumentError as error:
         raise UserError(f"{source}: {explain(error)}") from error
 

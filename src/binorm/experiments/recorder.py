@@ -41,6 +41,7 @@ class Recorder(Callback):
         self.pictures_per_epoch = pictures_per_epoch
         self.rows: list[dict[str, float]] = []
         self.gate_history: list[dict[str, Any]] = []
+        self.epochs: int | None = None
         self._epoch_started = self._seconds = self._learning_rate = 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -59,6 +60,7 @@ class Recorder(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock; note the learning rate that the epoch starts with."""
+        self.epochs = trainer.max_epochs
         self._learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
         self._epoch_started = time.perf_counter()
 
@@ -83,7 +85,7 @@ class Recorder(Callback):
         self._note_gates(trainer.current_epoch + 1)
         if isinstance(pl_module, DomainClassification):
             self.confusions = pl_module.confusions.tolist()
-        write_text_atomically(self.folder / METRICS_FILE, _csv(self.rows))
+        write_text_atomically(self.folder / METRICS_FILE, as_csv(self.rows))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the learned gates themselves, and the last epoch's confusions."""
@@ -91,27 +93,43 @@ class Recorder(Callback):
             sets = dict(zip(self.evaluation, self.confusions, strict=True))
             confusion = {"classes": list(self.classes), "sets": sets}
             write_text_atomically(self.folder / CONFUSION_FILE, json.dumps(confusion))
-        layers = [
-            {"name": name.removesuffix(".gate"), "gates": [round(value, 6) for value in gate.tolist()]}
-            for name, gate in named_gates(self.network)
-            if gate.requires_grad
-        ]
-        if layers:
-            gates = {"layers": layers, "history": self.gate_history}
-            write_text_atomically(self.folder / GATES_FILE, json.dumps(gates))
+        write_gates(self.folder, self.network, self.gate_history)
+
+    def last_line(self) -> str:
+        """The last epoch in words."""
+        row = self.rows[-1]
+        percents = {name.removesuffix("_accuracy"): value for name, value in row.items() if name.endswith("_accuracy")}
+        accuracies = "  ".join(f"{name} {value:.1f} %" for name, value in percents.items())
+        return f"epoch {row['epoch']}/{self.epochs}  loss {row['train_loss']:.3f}  {accuracies}"
 
     def _note_gates(self, epoch: int) -> None:
-        learned = {name.removesuffix(".gate") for name, gate in named_gates(self.network) if gate.requires_grad}
-        layers = [
-            {"name": each.name, "mean": round(each.mean, 6), "histogram": list(each.histogram)}
-            for each in gate_summary(self.network)
-            if each.name in learned
-        ]
-        if layers:
+        if layers := gate_layers(self.network):
             self.gate_history.append({"epoch": epoch, "layers": layers})
 
 
-def _csv(rows: list[dict[str, float]]) -> str:
+def gate_layers(network: nn.Module) -> list[dict[str, Any]]:
+    """Mean and histogram of the learned gates of each layer."""
+    learned = {name.removesuffix(".gate") for name, gate in named_gates(network) if gate.requires_grad}
+    return [
+        {"name": each.name, "mean": round(each.mean, 6), "histogram": list(each.histogram)}
+        for each in gate_summary(network)
+        if each.name in learned
+    ]
+
+
+def write_gates(folder: Path, network: nn.Module, history: list[dict[str, Any]]) -> None:
+    """Write the learned gates, if any, and where they stood before."""
+    layers = [
+        {"name": name.removesuffix(".gate"), "gates": [round(value, 6) for value in gate.tolist()]}
+        for name, gate in named_gates(network)
+        if gate.requires_grad
+    ]
+    if layers:
+        write_text_atomically(folder / GATES_FILE, json.dumps({"layers": layers, "history": history}))
+
+
+def as_csv(rows: list[dict[str, float]]) -> str:
+    """A table with a heading."""
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")
     writer.writeheader()

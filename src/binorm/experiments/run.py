@@ -3,23 +3,12 @@
 import dataclasses
 import gc
 import json
-import logging
-import signal
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 import yaml
-from filelock import FileLock, Timeout
-from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
 from binorm import gate_parameters
@@ -27,9 +16,7 @@ from binorm.experiments.atomic import write_text_atomically
 from binorm.experiments.checkpoint import (
     LAST_CHECKPOINT,
     WEIGHTS_FILE,
-    AtomicCheckpointIO,
     Trained,
-    load_safely,
     save_weights,
     weights_of,
 )
@@ -37,20 +24,18 @@ from binorm.experiments.data.batches import evaluation_batches, training_batches
 from binorm.experiments.data.dataset import Dataset
 from binorm.experiments.data.domain_batches import DomainBatches, pictures_a_step, steps_an_epoch
 from binorm.experiments.data.samples import write_samples
-from binorm.experiments.errors import Interrupted, UserError
+from binorm.experiments.errors import UserError
 from binorm.experiments.features import write_features
-from binorm.experiments.machine import Settings, choose_settings, describe_machine, describe_versions
+from binorm.experiments.lifecycle import resumable, run_status, sole_use, stopping_on_signals, trainer, without_hints
+from binorm.experiments.machine import choose_settings, describe_machine, describe_versions
 from binorm.experiments.models import create
 from binorm.experiments.progress import ProgressDisplay
 from binorm.experiments.protocols import task_label
-from binorm.experiments.recipe import FIELDS, Recipe
+from binorm.experiments.recipe import Recipe
 from binorm.experiments.recorder import Recorder
 from binorm.experiments.tasks import TASKS
 from binorm.experiments.tasks.classification import Classification, DivergenceError
 from binorm.experiments.tasks.domains import DomainClassification
-
-# Their hints are about loaders, loggers and hardware: choices made here on purpose.
-QUIET = ("lightning.pytorch", "lightning.fabric")
 
 
 def run_folder(out: Path, recipe: Recipe, norm: str, seed: int) -> Path:
@@ -61,31 +46,6 @@ def run_folder(out: Path, recipe: Recipe, norm: str, seed: int) -> Path:
 def run_label(recipe: Recipe, norm: str, seed: int) -> str:
     """What a run is called where several are shown."""
     return " ".join(part for part in (task_label(recipe), recipe.method, norm, f"seed {seed}") if part)
-
-
-def run_status(folder: Path, recipe: Recipe) -> str | None:
-    """``running`` (or interrupted), ``finished``, ``diverged``, or None for a run that never started.
-
-    Raises:
-        UserError: if the folder holds a run of another configuration: nothing is ever overwritten.
-    """
-    try:
-        kept = yaml.safe_load((folder / "config.yaml").read_text())
-        status = json.loads((folder / "run.json").read_text())["status"]
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder} is damaged ({error}): delete it to train this run again") from error
-    if not isinstance(kept, dict):
-        raise UserError(f"{folder / 'config.yaml'} holds no recipe: delete {folder} to train this run again")
-    asked = dataclasses.asdict(recipe)
-    older = {name: FIELDS[name].default for name in asked if name not in kept}  # a field that came after that run
-    kept = older | kept
-    differing = [name for name in asked if kept[name] != asked[name]]
-    if differing:
-        changes = ", ".join(f"{name} {kept[name]!r} there, {asked[name]!r} asked for" for name in differing)
-        raise UserError(f"{folder} holds a run of another configuration ({changes}): choose another --out")
-    return str(status)
 
 
 def run(
@@ -100,7 +60,7 @@ def run(
         Interrupted: on SIGINT or SIGTERM; the last finished epoch is kept.
     """
     folder = run_folder(out, recipe, norm, seed)
-    with _sole_use(folder):
+    with sole_use(folder):
         if run_status(folder, recipe) in ("finished", "diverged"):
             return folder
         try:
@@ -175,9 +135,9 @@ class _Run:
             self.network.compile(dynamic=False)
         checkpoint = self.folder / LAST_CHECKPOINT
         label = run_label(self.recipe, self.norm, self.seed)
-        with _stopping_on_signals(), _without_hints():
-            trainer = _trainer(self.recipe, self.settings, self.folder, [recorder, display.run(label, recorder)])
-            trainer.fit(module, self.training, evaluation, ckpt_path=_resumable(checkpoint), weights_only=True)
+        with stopping_on_signals(), without_hints():
+            fitting = trainer(self.recipe.epochs, self.settings, self.folder, [recorder, display.run(label, recorder)])
+            fitting.fit(module, self.training, evaluation, ckpt_path=resumable(checkpoint), weights_only=True)
         return module
 
     def _domains(self) -> dict[str, Any]:
@@ -220,90 +180,5 @@ def epoch_pictures(recipe: Recipe, dataset: Dataset) -> int:
     return steps_an_epoch(recipe, dataset) * pictures_a_step(recipe, dataset)
 
 
-def _trainer(recipe: Recipe, settings: Settings, folder: Path, callbacks: list[Callback]) -> Trainer:
-    saving = ModelCheckpoint(
-        (folder / LAST_CHECKPOINT).parent,
-        filename=LAST_CHECKPOINT.stem,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    return Trainer(
-        accelerator="gpu" if settings.device == "cuda" else "cpu",
-        devices=1,
-        precision="bf16-mixed" if settings.precision == "bfloat16" else "32-true",
-        max_epochs=recipe.epochs,
-        logger=TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False),
-        callbacks=[*callbacks, saving],
-        plugins=[AtomicCheckpointIO()],
-        num_sanity_val_steps=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-    )
-
-
-def _resumable(checkpoint: Path) -> Path | None:
-    """The checkpoint to go on from; a damaged one is named here, before anything is built on it."""
-    if not checkpoint.exists():
-        return None
-    load_safely(checkpoint)
-    return checkpoint
-
-
 def _count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-
-
-@contextmanager
-def _sole_use(folder: Path) -> Iterator[None]:
-    """Keep a second process out of a run's folder."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise UserError(f"another process is training {folder}: wait for it, or choose another --out") from error
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(
-            f"cannot write to {folder} ({reason}): choose a folder that you may write to with --out"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _stopping_on_signals() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into `Interrupted`, wherever the training is."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-
-    def stop(signal_number: int, frame: FrameType | None) -> None:
-        signal.signal(signal_number, signal.SIG_IGN)  # one stop is enough
-        raise Interrupted(signal_number)
-
-    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-@contextmanager
-def _without_hints() -> Iterator[None]:
-    """Silence Lightning's hints."""
-    loggers = [logging.getLogger(name) for name in QUIET]
-    levels = [each.level for each in loggers]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"lightning\.")
-        for each in loggers:
-            each.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for each, level in zip(loggers, levels, strict=True):
-                each.setLevel(level)

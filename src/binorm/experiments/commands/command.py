@@ -10,9 +10,10 @@ from typing import Any
 
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
-from binorm.experiments.recipe import FIELDS, field_help, field_types
+from binorm.experiments.recipe import Recipe, field_help, field_types
+from binorm.experiments.style.recipe import StyleRecipe
 
-NOT_OVERRIDABLE = {"name", "title", "full_epochs"}
+NOT_OVERRIDABLE = {"name", "title", "full_epochs", "full_steps"}
 
 
 @dataclass(frozen=True)
@@ -47,17 +48,19 @@ def data_path(options: Namespace) -> Path | None:
 
 
 def add_training(parser: ArgumentParser) -> None:
-    """``--data``, ``--out`` and every field of a recipe."""
+    """``--data``, ``--out`` and every field of a recipe, of several networks or of a style."""
     add_data(parser)
     parser.add_argument("--out", type=str, default="runs", metavar="DIR", help="folder of all runs")
-    for name, text in field_help().items():
-        if name not in NOT_OVERRIDABLE:
+    for kind in (Recipe, StyleRecipe):
+        types = field_types(kind)
+        for name, text in field_help(kind).items():
             options = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
-            kind = field_types()[name]
-            flag: dict[str, Any] = {"nargs": "?", "const": True} if kind is bool else {}
-            parser.add_argument(*options, type=kind, default=SUPPRESS, help=text, **flag)
+            if name in NOT_OVERRIDABLE or f"--{name}" in parser._option_string_actions:
+                continue
+            flag: dict[str, Any] = {"nargs": "?", "const": True} if types[name] is bool else {}
+            parser.add_argument(*options, type=types[name], default=SUPPRESS, help=text, **flag)
 
 
 def overrides(options: Namespace) -> dict[str, Any]:
     """The fields of a recipe that were given as options."""
-    return {name: options[name] for name in FIELDS if name in options}
+    return {name: options[name] for kind in (Recipe, StyleRecipe) for name in field_types(kind) if name in options}

@@ -7,6 +7,7 @@ from jsonargparse import ArgumentParser, Namespace
 from binorm.experiments.commands.command import Command, add_training, data_path, overrides
 from binorm.experiments.console import CONSOLE
 from binorm.experiments.recipe import load_recipe
+from binorm.experiments.style.recipe import is_style_recipe, load_style_recipe
 
 
 def _run(options: Namespace, command: str) -> int:
@@ -14,6 +15,8 @@ def _run(options: Namespace, command: str) -> int:
     from binorm.experiments.protocols import only_one
     from binorm.experiments.run import run_folder
 
+    if is_style_recipe(options.recipe):
+        return _train_style(options, command)
     recipe = load_recipe(options.recipe, overrides(options))
     out, data = Path(options.out), data_path(options)
     recipe = only_one(recipe, data)
@@ -22,6 +25,17 @@ def _run(options: Namespace, command: str) -> int:
     for error in diverged:
         raise error
     CONSOLE.print(f"run: {run_folder(out, recipe, options.norm, options.seed)}")
+    return 0
+
+
+def _train_style(options: Namespace, command: str) -> int:
+    from binorm.experiments.style.run import style_run_folder, train_styles
+
+    recipe = load_style_recipe(options.recipe, overrides(options))
+    out = Path(options.out)
+    for error in train_styles(recipe, [options.norm], [options.seed], data_path(options), out, command, CONSOLE):
+        raise error
+    CONSOLE.print(f"run: {style_run_folder(out, recipe, options.norm, options.seed)}")
     return 0
 
 

@@ -35,7 +35,7 @@ class ResizedCrop:
 
     def __call__(self, data: bytes, random: numpy.random.Generator) -> numpy.ndarray:
         """Encoded bytes -> uint8, (size, size, 3). Raises `BrokenPictureError` for what cannot be decoded."""
-        pixels = _cut(data, partial(resized_crop_box, random), self.size, sharpness=1)
+        pixels = cut(data, partial(resized_crop_box, random), self.size, sharpness=1)
         return pixels[:, ::-1] if self.flip and random.random() < 0.5 else pixels
 
 
@@ -64,7 +64,7 @@ class CentreCrop:
 
     def __call__(self, data: bytes) -> numpy.ndarray:
         """Encoded bytes -> uint8, (size, size, 3). Raises `BrokenPictureError` for what cannot be decoded."""
-        return _cut(data, self._box, self.size, sharpness=2)
+        return cut(data, self._box, self.size, sharpness=2)
 
     def _box(self, width: int, height: int) -> Box:
         """The square in pixels of the original, where torchvision's Resize and CenterCrop would cut it."""
@@ -105,7 +105,7 @@ def ignore_metadata_warnings() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
-def _cut(data: bytes, choose: Callable[[int, int], Box], size: int, sharpness: float) -> numpy.ndarray:
+def cut(data: bytes, choose: Callable[[int, int], Box], size: int, sharpness: float) -> numpy.ndarray:
     """Decode a picture and bring the box that ``choose(width, height)`` names to ``size`` x ``size`` pixels.
 
     A JPEG is decoded at a half, a quarter or an eighth of its size where the box keeps ``sharpness * size`` pixels a

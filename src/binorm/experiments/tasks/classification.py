@@ -96,9 +96,9 @@ class Classification(LightningModule):
         loss = functional.cross_entropy(logits, labels)
         self._log(self.evaluation[dataloader_idx], dataloader_idx + 1, loss, logits, labels)
 
-    def accuracy_so_far(self) -> float:
-        """Top-1 accuracy in percent on the training pictures of the epoch under way."""
-        return 100 * cast(MulticlassAccuracy, self.accuracies[0]).compute().item()
+    def so_far(self) -> str:
+        """How the epoch under way goes: top-1 accuracy on its training pictures."""
+        return f"train {100 * cast(MulticlassAccuracy, self.accuracies[0]).compute().item():.1f} %"
 
     def _log(self, name: str, index: int, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         mean_loss, accuracy = cast(MeanMetric, self.losses[index]), cast(MulticlassAccuracy, self.accuracies[index])

@@ -1,0 +1,144 @@
+"""The photographs that a style network learns on: any pictures of a folder or archive, in batches of random parts."""
+
+import math
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy
+import torch
+from torch import Tensor
+
+from binorm.experiments.data.encoded import folder_reader, zip_reader
+from binorm.experiments.data.file_tree import DAMAGE, open_tree
+from binorm.experiments.data.image_folder import BrokenPictureError, is_picture
+from binorm.experiments.data.seeds import picture_generator
+from binorm.experiments.data.streaming import default_threads
+from binorm.experiments.data.threads import in_threads
+from binorm.experiments.data.transforms import Box, cut, ignore_metadata_warnings
+from binorm.experiments.errors import UserError
+from binorm.experiments.style.recipe import StyleRecipe
+
+LARGEST_PART = 2.0  # the side of a part over image_size, in pixels of the photograph, as far as the photograph has them
+PREFETCH_BATCHES = 2
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Encoded photographs.
+
+    Attributes:
+        source: the folder or zip.
+        names: of the pictures, relative to it.
+    """
+
+    source: Path
+    names: tuple[str, ...]
+    _read: Callable[[str], bytes]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one.
+
+        Raises:
+            BrokenPictureError: if the archive holds it damaged.
+            UserError: if it cannot be read.
+        """
+        try:
+            return self._read(name)
+        except DAMAGE as error:
+            raise BrokenPictureError(str(error) or type(error).__name__) from error
+        except OSError as error:
+            raise UserError(f"cannot read {name} in {self.source}: {error}") from error
+
+
+def find_photographs(path: Path | None) -> Photographs:
+    """All pictures below a folder or in a zip, whatever its folders are called.
+
+    Raises:
+        UserError: if there is no such place, or no picture in it.
+    """
+    if path is None:
+        raise UserError("photographs are needed to train on: --data FOLDER, or a zip of one")
+    with open_tree(path) as tree:
+        names = tuple(name for name in tree.names if is_picture(name))
+    if not names:
+        raise UserError(f"there are no pictures in {path}: expected .jpg, .png, .webp, .bmp or .ppm files")
+    if path.is_dir():
+        return Photographs(path, names, folder_reader(path))
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"{path} is a tar file, from which photographs cannot be read in any order: unpack it")
+    return Photographs(path, names, zip_reader(zipfile.ZipFile(path)))
+
+
+class PhotographBatches:
+    """Endless batches of random parts of the photographs; one iteration gives those of one period.
+
+    The photographs come in an order that the seed draws anew for each pass. Each part is a square of 1 to 2 times
+    ``image_size`` pixels of its photograph (as far as it has so many), brought to ``image_size``, mirrored half of the
+    time. Everything is drawn from seed and position alone, so that a resumed run sees the same, with any number of
+    threads. A photograph that cannot be decoded is replaced by another, and named in ``skipped``.
+
+    Args:
+        photographs: what to train on.
+        recipe: says batch size, image size, period and flip.
+        seed: of the run.
+    """
+
+    def __init__(self, photographs: Photographs, recipe: StyleRecipe, seed: int) -> None:
+        self.photographs, self.recipe, self.seed = photographs, recipe, seed
+        self.period = 0
+        self._broken: dict[str, None] = {}
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Names of photographs that could not be decoded."""
+        return tuple(sorted(self._broken))
+
+    def __len__(self) -> int:
+        return self.recipe.period
+
+    def set_period(self, period: int) -> None:
+        """Say which period the next iteration is."""
+        self.period = period
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Pictures (batch_size, 3, image_size, image_size), RGB in [0, 1], channels_last."""
+        ignore_metadata_warnings()
+        size, count = self.recipe.batch_size, self.recipe.batch_size * self.recipe.period
+        positions = range(self.period * count, (self.period + 1) * count)
+        with closing(in_threads(self._part, positions, default_threads(), PREFETCH_BATCHES * size)) as parts:
+            while taken := list(islice(parts, size)):
+                pixels = torch.from_numpy(numpy.stack(taken))
+                yield pixels.permute(0, 3, 1, 2).float().div(255).contiguous(memory_format=torch.channels_last)
+
+    def _part(self, position: int) -> numpy.ndarray:
+        """The part at one place of the endless sequence."""
+        passes, place = divmod(position, len(self.photographs))
+        order = numpy.random.default_rng((self.seed, passes)).permutation(len(self.photographs))
+        random = picture_generator(self.seed, passes, 0, place)
+        for attempt in range(len(self.photographs)):
+            name = self.photographs.names[order[(place + attempt) % len(order)]]
+            try:
+                return self._cut(self.photographs.read(name), random)
+            except BrokenPictureError:
+                self._broken[name] = None
+        raise UserError(f"none of the {len(order)} photographs in {self.photographs.source} can be decoded")
+
+    def _cut(self, data: bytes, random: numpy.random.Generator) -> numpy.ndarray:
+        size = self.recipe.image_size
+        pixels = cut(data, lambda width, height: _part_box(random, width, height, size), size, sharpness=1)
+        return pixels[:, ::-1] if self.recipe.flip and random.random() < 0.5 else pixels
+
+
+def _part_box(random: numpy.random.Generator, width: int, height: int, size: int) -> Box:
+    """A random square of ``size`` to `LARGEST_PART` times that many pixels, within the picture."""
+    short = min(width, height)
+    side = min(short, round(size * math.exp(random.uniform(0, math.log(LARGEST_PART)))))
+    left, upper = int(random.integers(0, width - side + 1)), int(random.integers(0, height - side + 1))
+    return left, upper, left + side, upper + side
