@@ -16,8 +16,8 @@ from binorm import gate_parameters
 from binorm.experiments import checkpoint
 from binorm.experiments.checkpoint import load_network
 from binorm.experiments.errors import Interrupted, UserError
-from binorm.experiments.recorder import Recorder
 from binorm.experiments.lifecycle import run_status
+from binorm.experiments.recorder import Recorder
 from binorm.experiments.tasks.classification import DivergenceError
 
 

@@ -11,6 +11,7 @@ from binorm.experiments.commands.command import Command, add_training, data_path
 from binorm.experiments.console import CONSOLE, ERRORS, plain
 from binorm.experiments.errors import UserError
 from binorm.experiments.recipe import load_recipe, recipe_names
+from binorm.experiments.style.recipe import is_style_recipe, load_style_recipe
 
 
 def _run(options: Namespace, command: str) -> int:
@@ -18,7 +19,12 @@ def _run(options: Namespace, command: str) -> int:
     from binorm.experiments.compare import train_all
     from binorm.experiments.report.domains.runs import is_domain_folder
 
-    recipes = [load_recipe(name, overrides(options)) for name in _expand(options.recipes)]
+    names = _expand(options.recipes)
+    if any(is_style_recipe(name) for name in names):
+        return _compare_styles(names, options, command)
+    if "classifier" in options:
+        raise UserError("--classifier is of style recipes: leave it out")
+    recipes = [load_recipe(name, overrides(options)) for name in names]
     if len({recipe.name for recipe in recipes}) < len(recipes):
         raise UserError(f"a recipe is named twice: {' '.join(options.recipes)}")
     budget = parse_budget(options.budget) if "budget" in options else None
@@ -36,6 +42,33 @@ def _run(options: Namespace, command: str) -> int:
         _write_table(columns, out)
     if "figures" in options:
         _write_figures(folders, Path(options.figures), options.format)
+    return 2 if diverged else 0
+
+
+def _compare_styles(names: list[str], options: Namespace, command: str) -> int:
+    from binorm.experiments.report.style.console import console_style_table
+    from binorm.experiments.report.style.page import write_style_report
+    from binorm.experiments.style.run import train_styles
+
+    if len(names) > 1:
+        raise UserError(f"styles are compared one recipe at a time (got {' '.join(names)})")
+    for name in ("budget", "methods", "figures"):
+        if name in options:
+            raise UserError(f"--{name} is not of style recipes: leave it out (--steps sets the length)")
+    recipe = load_style_recipe(names[0], overrides(options))
+    classifier = Path(options.classifier) if "classifier" in options else None
+    if classifier and not (classifier / "gates.json").exists():
+        raise UserError(
+            f"{classifier} has no gates.json: --classifier takes a finished run of 'binorm train … --norm bin'"
+        )
+    out = Path(options.out)
+    norms, seeds = options.norms.split(","), list(range(options.seeds))
+    diverged = train_styles(recipe, norms, seeds, data_path(options), out, command, CONSOLE)
+    for error in diverged:
+        ERRORS.print("[bold red]diverged:[/]", plain(str(error)))
+    report = write_style_report(out / recipe.name / recipe.style_name, classifier)
+    CONSOLE.print(console_style_table(report), soft_wrap=False)
+    CONSOLE.print(plain(f"report: {report.html}"))
     return 2 if diverged else 0
 
 
@@ -106,6 +139,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 on")
     parser.add_argument(
         "--budget", type=str, default=SUPPRESS, metavar="TIME", help="shorten the schedules to fit: 30m, 4h, 2d"
+    )
+    parser.add_argument(
+        "--classifier", type=str, default=SUPPRESS, metavar="RUN", help="of styles: show its gates beside the style's"
     )
     parser.add_argument("--figures", type=str, default=SUPPRESS, metavar="DIR", help="write figures for print there")
     parser.add_argument("--format", type=Literal["pdf", "svg", "png"], default="pdf", help="of --figures")
