@@ -133,7 +133,34 @@ def read_run(folder: Path) -> RunResult | UnfinishedRun:
     Raises:
         UserError: a file is missing or damaged; the message names it and the way out.
     """
-    norm, seed = folder.parent.name, int(folder.name.removeprefix("seed"))
+    record = read_record(folder)
+    if isinstance(record, UnfinishedRun):
+        return record
+    path = folder / "run.json"
+    for count in field(record.data, "evaluation", dict, path).values():
+        check(isinstance(count, int), path, "data.evaluation should map names to counts")
+    config = _read_config(folder / "config.yaml")
+    layers, history = read_gates(folder / GATES_FILE)
+    return RunResult(
+        folder=folder,
+        norm=folder.parent.name,
+        seed=_seed(folder),
+        record=record,
+        config=config,
+        metrics=_read_metrics(folder / "metrics.csv", tuple(record.data["evaluation"]), config["epochs"]),
+        gate_layers=layers,
+        gate_history=history,
+        samples={picture.stem: picture for picture in sorted((folder / "samples").glob("*.png"))},
+    )
+
+
+def read_record(folder: Path) -> RunRecord | UnfinishedRun:
+    """The record of a finished run of any kind, or what is to be said of one that did not finish.
+
+    Raises:
+        UserError: ``run.json`` is damaged.
+    """
+    norm, seed = folder.parent.name, _seed(folder)
     path = folder / "run.json"
     if not path.exists():
         return UnfinishedRun(folder, norm, seed, "unfinished", "stopped before it began: run.json is missing", None)
@@ -143,19 +170,11 @@ def read_run(folder: Path) -> RunResult | UnfinishedRun:
         return UnfinishedRun(folder, norm, seed, "unfinished", reason, record)
     if record.status == "diverged":
         return UnfinishedRun(folder, norm, seed, "diverged", record.reason or "no reason recorded", record)
-    config = _read_config(folder / "config.yaml")
-    layers, history = read_gates(folder / GATES_FILE)
-    return RunResult(
-        folder=folder,
-        norm=norm,
-        seed=seed,
-        record=record,
-        config=config,
-        metrics=_read_metrics(folder / "metrics.csv", tuple(record.data["evaluation"]), config["epochs"]),
-        gate_layers=layers,
-        gate_history=history,
-        samples={picture.stem: picture for picture in sorted((folder / "samples").glob("*.png"))},
-    )
+    return record
+
+
+def _seed(folder: Path) -> int:
+    return int(folder.name.removeprefix("seed"))
 
 
 def _read_record(path: Path, norm: str, seed: int) -> RunRecord:
@@ -170,8 +189,6 @@ def _read_record(path: Path, norm: str, seed: int) -> RunRecord:
         raise damaged(path, f"status is {status!r}, expected one of {', '.join(STATUSES)}")
     data = field(entries, "data", dict, path)
     field(data, "train", int, path)
-    for count in field(data, "evaluation", dict, path).values():
-        check(isinstance(count, int), path, "data.evaluation should map names to counts")
     return RunRecord(
         status=status,
         reason=None if entries.get("reason") is None else str(entries["reason"]),
