@@ -1,0 +1,153 @@
+"""``binorm stylize``."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from jsonargparse import SUPPRESS, ArgumentParser, Namespace
+
+from binorm.experiments.commands.command import Command
+from binorm.experiments.console import CONSOLE, ERRORS, plain
+from binorm.experiments.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from binorm.experiments.style.jobs import Job
+    from binorm.experiments.style.stylizer import Stylizer
+
+DEFAULT_STYLE = "starry-night"
+SMALLEST_SIZE = 8
+
+
+def _run(options: Namespace, command: str) -> int:
+    if options.list or not options.inputs:
+        return _list_styles()
+    from binorm.experiments.style.jobs import output_name, plan_jobs
+    from binorm.experiments.style.style_file import load_style, style_path
+    from binorm.experiments.style.stylizer import Stylizer
+
+    path = style_path(options.style)
+    network, card = load_style(path)
+    stylizer = Stylizer(network, options.gate)
+    inputs = [Path(each) for each in options.inputs]
+    jobs = plan_jobs(inputs, Path(options.out), output_name(path, card), options.format)
+    _check_options(options, jobs)
+    broken = [job for job in jobs if not _stylize(job, stylizer, options)]
+    if broken and len(jobs) > 1:
+        ERRORS.print(f"{len(broken)} of {len(jobs)} files could not be stylized")
+    return 2 if broken else 0
+
+
+def _check_options(options: Namespace, jobs: "list[Job]") -> None:
+    """Raise for what would otherwise be found out in the middle of the work, or never."""
+    from binorm.experiments.style.stylizer import check_strength
+
+    check_strength(options.strength)
+    videos = [job.source for job in jobs if job.is_video]
+    if "consistency" in options and not videos:
+        raise UserError(f"--consistency is that of videos, and there are none (got {options.consistency})")
+    if "consistency" in options and not 0.0 <= options.consistency <= 1.0:
+        raise UserError(f"--consistency should lie between 0 and 1 (got {options.consistency})")
+    if "size" in options and videos:
+        raise UserError(f"--size is that of pictures, and {videos[0]} is a video: stylize it without")
+    if "size" in options and options.size < SMALLEST_SIZE:
+        raise UserError(f"--size should be at least {SMALLEST_SIZE} pixels (got {options.size})")
+
+
+def _stylize(job: "Job", stylizer: "Stylizer", options: Namespace) -> bool:
+    """Do one job and say so; False where the input is at fault, so that the others go on."""
+    from binorm.experiments.atomic import write_bytes_atomically
+
+    start = time.perf_counter()
+    try:
+        with CONSOLE.status(plain(str(job.source))) as status:
+            if job.is_video:
+                facts = _stylize_video(job, stylizer, options, status)
+            else:
+                data, facts = _stylized_picture(job, stylizer, options)
+    except UserError as error:
+        ERRORS.print("[bold red]error:[/]", plain(str(error)))
+        return False
+    if not job.is_video:
+        write_bytes_atomically(job.target, data)
+    CONSOLE.print(plain(f"{job.source}  {facts}  {time.perf_counter() - start:.1f} s  {job.target}"))
+    return True
+
+
+def _stylized_picture(job: "Job", stylizer: "Stylizer", options: Namespace) -> tuple[bytes, str]:
+    """The file's content, and the picture's size."""
+    from dataclasses import replace
+
+    from binorm.experiments.style.picture_files import WRITE_FORMATS, encode_picture, read_picture, resize_picture
+
+    picture = read_picture(job.source)
+    if "size" in options:
+        picture = resize_picture(picture, options.size)
+    picture = replace(picture, pixels=stylizer(picture.pixels, options.strength))
+    height, width = picture.pixels.shape[:2]
+    return encode_picture(picture, WRITE_FORMATS[job.target.suffix]), f"{width}x{height}"
+
+
+def _stylize_video(job: "Job", stylizer: "Stylizer", options: Namespace, status: "Status") -> str:
+    """Size, frames and flicker of the new video."""
+    from binorm.experiments.style.video import stylize_video
+
+    def show(done: int, total: int | None) -> None:
+        status.update(plain(f"{job.source}  {done:,}{f' of {total:,}' if total else ''} frames"))
+
+    consistency = options.consistency if "consistency" in options else 0.0
+    facts = stylize_video(job.source, job.target, stylizer, options.strength, consistency, show)
+    for each in facts.left_out:
+        ERRORS.print("[yellow]warning:[/]", plain(f"{job.target} is without {each}"))
+    return f"{facts.width}x{facts.height}  {facts.frames:,} frames  flicker {facts.flicker:.2f}"
+
+
+def _list_styles() -> int:
+    from rich.table import Table
+
+    from binorm.experiments.style.style_file import load_style, style_names
+
+    table = Table("style", "title", "artist", "date")
+    for name in style_names():
+        card = load_style(name)[1]
+        table.add_row(*map(plain, (name, card.title, card.artist, card.date)))
+    CONSOLE.print(table, soft_wrap=False)
+    CONSOLE.print("use one with 'binorm stylize photo.jpg --style NAME'")
+    return 0
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "inputs", nargs="*", type=str, help="pictures, folders of pictures, and videos; nothing for a list of styles"
+    )
+    parser.add_argument("--list", action="store_true", help="print the styles that come with binorm")
+    parser.add_argument(
+        "--style", type=str, default=DEFAULT_STYLE, help="a style's name, its .safetensors, or the folder of its run"
+    )
+    parser.add_argument("--out", type=str, default="stylized", metavar="DIR", help="folder of the results")
+    parser.add_argument("--strength", type=float, default=1.0, help="from 0, the photo, to 1, the style")
+    parser.add_argument(
+        "--gate",
+        type=float,
+        default=0.0,
+        help="shift the gates: 0 as trained; towards -1 to instance norm, which takes the photo's own contrast out of "
+        "each channel; towards 1 to batch norm, which keeps it",
+    )
+    parser.add_argument(
+        "--size", type=int, default=SUPPRESS, metavar="N", help="bring the longer side of pictures to N pixels first"
+    )
+    parser.add_argument(
+        "--format",
+        type=Literal["keep", "png", "jpg", "webp"],
+        default="keep",
+        help="of pictures; keep writes png for formats that are read alone",
+    )
+    parser.add_argument(
+        "--consistency", type=float, default=SUPPRESS, help="of videos: from 0 to 1, less flicker where nothing moves"
+    )
+
+
+COMMAND = Command(
+    "stylize", "draw pictures and videos in a style", "binorm stylize photo.jpg --style udnie", _add_arguments, _run
+)

@@ -1,0 +1,229 @@
+"""Pictures as files of the common formats: upright 8-bit RGB with what belongs to it, and back."""
+
+import io
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from binorm.experiments.atomic import write_bytes_atomically
+from binorm.experiments.errors import UserError
+
+MAX_PIXELS = 50_000_000
+READ_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")  # others may start programs to be decoded
+WRITE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+LONGEST_SIDE = {"JPEG": 65_535, "WEBP": 16_383}
+ORIENTATION = 0x0112  # among the EXIF tags
+# The tags of a TIFF file that say something of the picture; the others say where in the file its pixels are.
+TIFF_TAGS = {
+    0x010E,
+    0x010F,
+    0x0110,
+    ORIENTATION,
+    0x011A,
+    0x011B,
+    0x0128,
+    0x0131,
+    0x0132,
+    0x013B,
+    0x8298,
+    0x8769,
+    0x8825,
+}
+LONGEST_JPEG_EXIF = 65_533  # bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A decoded picture.
+
+    Attributes:
+        pixels: upright RGB, uint8 (H, W, 3).
+        alpha: opacity, uint8 (H, W), if it has any transparency.
+        icc_profile: of RGB, if there is one; sRGB is meant otherwise.
+        exif: with the orientation 1, if there is any.
+    """
+
+    pixels: numpy.ndarray
+    alpha: numpy.ndarray | None = None
+    icc_profile: bytes | None = None
+    exif: bytes | None = None
+
+
+def decode_picture(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode a PNG, JPEG, WebP, BMP, TIFF or GIF, of which the first frame is taken.
+
+    Args:
+        data: the file's content.
+        name: for messages.
+        max_pixels: width times height, known before anything is decoded.
+
+    Raises:
+        UserError: for anything else, for damaged or truncated pictures, for larger ones, and for 32 bits a channel.
+    """
+    with _opened(io.BytesIO(data), name, max_pixels) as image:
+        return _decoded(image, name)
+
+
+def read_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
+    """`decode_picture` of a file.
+
+    Raises:
+        UserError: as `decode_picture` does, and if there is no such file or it may not be read.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    with file, _opened(file, str(path), max_pixels) as image:
+        return _decoded(image, str(path))
+
+
+def encode_picture(picture: Picture, file_format: str) -> bytes:
+    """Encode as "PNG", "JPEG" or "WEBP" (which lose next to nothing); JPEG has no alpha, so white lies behind it.
+
+    Raises:
+        UserError: for a picture with a side longer than the format allows.
+    """
+    height, width = picture.pixels.shape[:2]
+    longest = LONGEST_SIDE.get(file_format, max(height, width))
+    if max(height, width) > longest:
+        raise UserError(
+            f"a {file_format} has at most {longest:,} pixels a side (got {width}x{height}): write a PNG, or a smaller "
+            "picture"
+        )
+    options: dict[str, Any] = {
+        "PNG": {"compress_level": 4},
+        "JPEG": {"quality": 95, "subsampling": 0},
+        "WEBP": {"quality": 92},
+    }[file_format]
+    if picture.icc_profile:
+        options["icc_profile"] = picture.icc_profile
+    if picture.exif and not (file_format == "JPEG" and len(picture.exif) > LONGEST_JPEG_EXIF):
+        options["exif"] = picture.exif
+    image = Image.fromarray(picture.pixels)
+    if picture.alpha is not None:
+        alpha = Image.fromarray(picture.alpha)
+        if file_format == "JPEG":
+            image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
+        else:
+            image.putalpha(alpha)
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Write a ``.png``, ``.jpg``, ``.jpeg`` or ``.webp``, wholly or not at all.
+
+    Raises:
+        UserError: for another suffix, as `encode_picture` does, and where the file cannot be written.
+    """
+    file_format = WRITE_FORMATS.get(path.suffix.lower())
+    if file_format is None:
+        raise UserError(f"cannot write {path}: its name should end with {', '.join(WRITE_FORMATS)}")
+    write_bytes_atomically(path, encode_picture(picture, file_format))
+
+
+def resize_picture(picture: Picture, long_side: int) -> Picture:
+    """The same picture with its longer side brought to so many pixels.
+
+    Raises:
+        UserError: if it would have more than `MAX_PIXELS`.
+    """
+    height, width = picture.pixels.shape[:2]
+    size = tuple(max(1, round(side * long_side / max(height, width))) for side in (width, height))
+    if math.prod(size) > MAX_PIXELS:
+        raise UserError(
+            f"{size[0]}x{size[1]} pixels are more than the {MAX_PIXELS / 1e6:g} megapixels that are taken: give a "
+            f"smaller size (got {long_side})"
+        )
+
+    def resized(array: numpy.ndarray) -> numpy.ndarray:
+        return numpy.array(Image.fromarray(array).resize(size, Image.Resampling.LANCZOS))
+
+    alpha = None if picture.alpha is None else resized(picture.alpha)
+    return Picture(resized(picture.pixels), alpha, picture.icc_profile, picture.exif)
+
+
+@contextmanager
+def _opened(file: BinaryIO, name: str, max_pixels: int) -> Iterator[Image.Image]:
+    """A picture's file after its header; what goes wrong inside the context is the file's fault."""
+    too_large = f"more than the {max_pixels / 1e6:g} megapixels that are taken: make it smaller"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is looked at below
+            opening = Image.open(file, formats=READ_FORMATS)
+        with opening as image:
+            if image.width * image.height > max_pixels:
+                raise UserError(f"{name} has {image.width}x{image.height} pixels, {too_large}")
+            yield image
+    except (UserError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        raise UserError(f"{name} is not a picture (expected PNG, JPEG, WebP, BMP, TIFF or GIF)") from error
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{name} has {too_large}") from error
+    except Exception as error:  # Pillow's decoders raise nearly anything for damaged data
+        raise UserError(f"{name} is damaged: {str(error) or type(error).__name__}") from error
+
+
+def _decoded(image: Image.Image, name: str) -> Picture:
+    if image.mode in ("I", "F"):
+        raise UserError(f"{name} has 32 bits a channel (expected 8 or 16): save it with 16 bits first")
+    profile = image.info.get("icc_profile")
+    image.load()
+    exif = _take_exif(image)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray(_eight_bits(numpy.asarray(image)))
+    alpha = None
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        alpha = numpy.array(rgba.getchannel("A"))
+        if image.mode != "LA":  # which a grey profile may belong to
+            image = rgba
+    image, profile = _to_rgb(image, profile)
+    return Picture(numpy.array(image), alpha, profile, exif)
+
+
+def _take_exif(image: Image.Image) -> bytes | None:
+    """Turn a picture upright; its EXIF says so afterwards. Damaged EXIF is dropped: the picture is more than that."""
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+        exif = image.getexif()
+        if image.format == "TIFF":
+            for tag in set(exif) - TIFF_TAGS:
+                del exif[tag]
+        if not exif:
+            return None
+        exif[ORIENTATION] = 1
+        return exif.tobytes()
+    except Exception:  # nearly anything, as above
+        return None
+
+
+def _eight_bits(values: numpy.ndarray) -> numpy.ndarray:
+    return ((values.astype(numpy.uint32) + 128) // 257).astype(numpy.uint8)
+
+
+def _to_rgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bytes | None]:
+    """Pixels in RGB, and the profile if it is one of RGB; one of CMYK or grey is used up."""
+    space = profile[16:20] if profile else b""
+    if profile and space == b"RGB " and image.mode != "CMYK":
+        return image.convert("RGB"), profile
+    bare = image.convert("L") if image.mode == "LA" else image
+    if profile and (space, bare.mode) in ((b"CMYK", "CMYK"), (b"GRAY", "L")):
+        try:
+            standard = ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(bare, io.BytesIO(profile), standard, outputMode="RGB")
+            if converted is not None:
+                return converted, None
+        except ImageCms.PyCMSError:  # a damaged profile: without it, colours are about right
+            pass
+    return bare.convert("RGB"), None
