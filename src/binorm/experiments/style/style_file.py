@@ -63,9 +63,10 @@ def style_path(style: str | Path) -> Path:
         return path / STYLE_FILE
     if not path.exists():
         names = dict.fromkeys(style_names())
+        shipped = f"Give one of {', '.join(names)}, or a" if names else "Give a"
         raise UserError(
-            f"there is no style {str(style)!r}{nearest(str(style), names)} Give one of {', '.join(names)}, or a "
-            ".safetensors of 'binorm train style'"
+            f"there is no style {str(style)!r}{nearest(str(style), names)} {shipped} .safetensors that 'binorm train "
+            "style' wrote"
         )
     return path
 
