@@ -1,0 +1,96 @@
+"""What a video's frames are beside their pixels: times, the coding of colours, and which side is up."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from binorm.experiments.style.consistency import Pixels
+
+if TYPE_CHECKING:
+    import av
+
+MATRICES = {1, 4, 5, 6, 7, 9}  # AVColorSpace: those that the conversion to RGB knows
+BT601, BT709, UNSPECIFIED = 5, 1, 2
+HD_LINES = 720  # from here on an unnamed matrix is BT.709, below BT.601, as players take it
+
+
+@dataclass(frozen=True, eq=False)
+class TimedFrame:
+    """One upright frame.
+
+    Attributes:
+        pixels: uint8 (H, W, 3), RGB.
+        time: when it is shown, in the stream's time base.
+        duration: for how long, 0 if the file does not say.
+    """
+
+    pixels: Pixels
+    time: int
+    duration: int
+
+
+@dataclass(frozen=True)
+class FrameForm:
+    """The form of a decoded frame: its size, how YUV stands for RGB (FFmpeg's numbers), and how players turn it.
+
+    Attributes:
+        width: as decoded, before it is turned.
+        height: as decoded.
+        matrix: of YUV, 2 for unspecified, as for the next two.
+        primaries: of RGB.
+        transfer: characteristic of RGB.
+        color_range: 1 for limited, 2 for full, 0 for unspecified.
+        display: the 3x3 display matrix.
+    """
+
+    width: int
+    height: int
+    matrix: int
+    primaries: int
+    transfer: int
+    color_range: int
+    display: tuple[int, ...]
+
+    @classmethod
+    def of(cls, frame: "av.VideoFrame") -> "FrameForm":
+        """That of a decoded frame."""
+        side_data: Any = frame.side_data
+        data = side_data.get("DISPLAYMATRIX")
+        display = (1, 0, 0, 0, 1, 0, 0, 0, 1) if data is None else np.frombuffer(bytes(data), "<i4").tolist()
+        is_rgb = frame.format.is_rgb  # as in a GIF; what it says of YUV is not true of the new video's
+        return cls(
+            frame.width,
+            frame.height,
+            UNSPECIFIED if is_rgb else int(frame.colorspace),
+            int(frame.color_primaries),
+            int(frame.color_trc),
+            0 if is_rgb else int(frame.color_range),
+            tuple(display),
+        )
+
+    @property
+    def known_matrix(self) -> int:
+        """A matrix to compute with, also where the video names none."""
+        return self.matrix if self.matrix in MATRICES else BT709 if self.height >= HD_LINES else BT601
+
+    @property
+    def transposed(self) -> bool:
+        """Whether width and height change places when the frame is turned upright."""
+        return abs(self.display[0]) < abs(self.display[1])
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height as shown."""
+        return (self.height, self.width) if self.transposed else (self.width, self.height)
+
+    def turned(self, pixels: Pixels) -> Pixels:
+        """A frame as players show it.
+
+        The display matrix [a, b, _, c, d, ...] brings column p and row q to a p + c q and b p + d q: quarter turns and
+        mirrorings; other angles are brought to the nearest quarter.
+        """
+        a, b, _, c, d = self.display[:5]
+        if self.transposed:
+            pixels, a, d = pixels.swapaxes(0, 1), c, b
+        return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

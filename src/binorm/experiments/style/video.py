@@ -1,0 +1,141 @@
+"""A video drawn anew in a style, frame by frame: decoding, network and encoding at the same time."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from binorm.experiments.atomic import replacing
+from binorm.experiments.data.threads import in_threads
+from binorm.experiments.errors import UserError
+from binorm.experiments.style.consistency import Flicker, Pixels, Steadying
+from binorm.experiments.style.video_reader import Step, VideoReader
+from binorm.experiments.style.video_writer import VideoWriter, check_target
+
+AHEAD = 3  # frames that may wait for the network, and for the encoder; of 50 megapixels each takes 150 MB
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What came of a video.
+
+    Attributes:
+        frames: in it.
+        seconds: that the work took.
+        width: of the new video.
+        height: of the new video; both can be one pixel less than the old, where the encoder needs even sizes.
+        frames_per_second: of the work.
+        flicker: mean absolute change of the new video from frame to frame, in levels of 255, over the pixels that
+            hardly change in the old; nan where there are none.
+        left_out: subtitles that the container of the new video cannot hold, in words.
+    """
+
+    frames: int
+    seconds: float
+    width: int
+    height: int
+    frames_per_second: float
+    flicker: float
+    left_out: tuple[str, ...] = ()
+
+
+def stylize_video(
+    source: Path,
+    target: Path,
+    stylizer: Callable[[Pixels, float], Pixels],
+    strength: float = 1.0,
+    consistency: float = 0.0,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> VideoFacts:
+    """Draw every frame of a video anew; times of frames, sound and subtitles stay as they are.
+
+    The video is turned upright; it is H.264 (``.mp4``, ``.mov``, ``.mkv``) or VP9 (``.webm``). Sound and subtitles are
+    copied, not encoded anew.
+
+    Args:
+        source: the video.
+        target: the new file, which is put in place when it is whole.
+        stylizer: uint8 (H, W, 3) and a strength -> uint8 (H, W, 3).
+        strength: handed to the stylizer.
+        consistency: in [0, 1], how much of the last output is kept where the input stands still; see
+            `binorm.experiments.style.consistency.Steadying`.
+        progress: called after each frame with how many are done, and how many there probably are.
+
+    Raises:
+        UserError: if the source is no whole video of a reasonable size, its sound does not fit into the target's
+            container, or the target cannot be written.
+    """
+    if not 0.0 <= consistency <= 1.0:
+        raise UserError(f"consistency should be in [0, 1] (got {consistency})")
+    check_target(target)
+    if target.exists() and source.exists() and target.samefile(source):
+        raise UserError(f"the new video would replace the old one, {source}: give it another name")
+    start = time.perf_counter()
+    with VideoReader(source) as reader, replacing(target) as file:
+        output = _Output(file, target, reader, consistency)
+        with closing(in_threads(reader.to_rgb, reader.decoded(), 1, AHEAD)) as steps, closing(output):
+            for done in _stylized(steps, stylizer, strength, output):
+                if progress is not None:
+                    progress(done, reader.frames)
+            width, height, left_out = output.finish()
+    seconds = time.perf_counter() - start
+    return VideoFacts(
+        output.frames, seconds, width, height, output.frames / seconds, output.flicker.levels, tuple(left_out)
+    )
+
+
+def _stylized(
+    steps: Iterable[Step], stylizer: Callable[[Pixels, float], Pixels], strength: float, output: "_Output"
+) -> Iterator[int]:
+    """Run the network here and ``output`` in a thread behind it; yields how many frames are written."""
+    waiting: deque[Future[int]] = deque()
+    behind = ThreadPoolExecutor(1, thread_name_prefix="binorm-encoder")
+    try:
+        for step in steps:
+            stylized = None if step.frame is None else stylizer(step.frame.pixels, strength)
+            waiting.append(behind.submit(output.take, step, stylized))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        behind.shutdown(wait=True, cancel_futures=True)
+
+
+class _Output:
+    """What happens to a stylized frame: it is steadied, its flicker is measured, and it is encoded."""
+
+    def __init__(self, file: BinaryIO, target: Path, reader: VideoReader, consistency: float) -> None:
+        self._file, self._target, self._reader = file, target, reader
+        self._steadying = Steadying(consistency)
+        self._writer: VideoWriter | None = None
+        self.flicker = Flicker()
+        self.frames = 0
+
+    def take(self, step: Step, stylized: Pixels | None) -> int:
+        """Write a step; returns how many frames there are now."""
+        if self._writer is None:
+            assert self._reader.form is not None  # noqa: S101 - the reader yields a frame first, or raises
+            self._writer = VideoWriter(self._file, self._target, self._reader, self._reader.form)
+        self._writer.copy(step.packets)
+        if step.frame is not None and stylized is not None:
+            shown = self._steadying(step.frame.pixels, stylized)
+            self.flicker.add(step.frame.pixels, shown)
+            self._writer.write(replace(step.frame, pixels=shown))
+            self.frames += 1
+        return self.frames
+
+    def finish(self) -> tuple[int, int, list[str]]:
+        """Complete the file; returns width, height, and what had to be left out."""
+        assert self._writer is not None  # noqa: S101 - as above
+        self._writer.finish()
+        return *self._writer.size, self._writer.left_out
+
+    def close(self) -> None:
+        """Let go of the file, whole or not."""
+        if self._writer is not None:
+            self._writer.abandon()
