@@ -19,9 +19,9 @@ from torch import nn
 
 from binorm import param_groups
 from binorm.experiments.machine import describe_machine, describe_versions
-from binorm.experiments.style.loss_network import LossNetwork
-from binorm.experiments.style.losses import PerceptualLoss
 from binorm.experiments.style.network import STYLE_NORMS, StyleNetwork
+from binorm.experiments.style.training.loss_network import LossNetwork
+from binorm.experiments.style.training.losses import PerceptualLoss
 
 BATCH = 4
 CHANNELS = {"conv1_1": 64, "conv1_2": 64, "pool2": 0, "conv2_1": 128, "conv2_2": 128, "pool3": 0}

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from binorm.experiments.machine import describe_machine, describe_versions
+from binorm.experiments.style.drawing.stylizer import Stylizer
 from binorm.experiments.style.style_file import load_style
-from binorm.experiments.style.stylizer import Stylizer
 
 Draw = Callable[[numpy.ndarray], numpy.ndarray]
 

@@ -19,8 +19,8 @@ import torch
 from torch import nn
 
 from binorm.experiments.machine import describe_machine, describe_versions
+from binorm.experiments.style.drawing.stylizer import Stylizer
 from binorm.experiments.style.network import ConvNorm, StyleNetwork
-from binorm.experiments.style.stylizer import Stylizer
 
 SIZES = "8660x5774,30000x1600,1600x30000,2309x1732"  # width x height; the last is drawn whole
 

@@ -33,12 +33,12 @@ from sklearn.datasets import load_sample_image
 
 from binorm.experiments.atomic import replacing
 from binorm.experiments.machine import describe_machine, describe_versions
-from binorm.experiments.style.consistency import Flicker, Pixels, Steadying
+from binorm.experiments.style.drawing.stylizer import Stylizer
 from binorm.experiments.style.style_file import load_style
-from binorm.experiments.style.stylizer import Stylizer
-from binorm.experiments.style.video import stylize_video
-from binorm.experiments.style.video_reader import Step, VideoReader
-from binorm.experiments.style.video_writer import VideoWriter
+from binorm.experiments.style.video.consistency import Flicker, Pixels, Steadying
+from binorm.experiments.style.video.reader import Step, VideoReader
+from binorm.experiments.style.video.stylize import stylize_video
+from binorm.experiments.style.video.writer import VideoWriter
 
 Stylize = Callable[[Pixels, float], Pixels]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from binorm.experiments.style.samples import sample_photographs
+from binorm.experiments.style.drawing.stylizer import Stylizer
 from binorm.experiments.style.style_file import load_style
-from binorm.experiments.style.stylizer import Stylizer
+from binorm.experiments.style.training.samples import sample_photographs
 
 STYLES = ("starry-night", "great-wave", "the-scream", "composition-vii", "udnie", "shipwreck-of-the-minotaur")
 TILE = (260, 173)

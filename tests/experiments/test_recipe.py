@@ -2,7 +2,7 @@ import pytest
 
 from binorm.experiments.errors import UserError
 from binorm.experiments.recipe import Recipe, field_help, load_recipe, recipe_names
-from binorm.experiments.style.recipe import is_style_recipe
+from binorm.experiments.style.training.recipe import is_style_recipe
 
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if not is_style_recipe(name)])

@@ -11,8 +11,8 @@ from binorm.demo.pictures import Pixels, exact, examples
 from binorm.experiments.errors import known
 
 if TYPE_CHECKING:
+    from binorm.experiments.style.drawing.stylizer import Stylizer
     from binorm.experiments.style.style_file import StyleCard
-    from binorm.experiments.style.stylizer import Stylizer
 
 THUMBNAIL = 104  # pixels: twice as many as the page shows, for sharp screens
 _KEPT_NETWORKS = 24
@@ -76,8 +76,8 @@ class Stylist:
         return {style: _thumbnail(self.draw(part, style, 1.0, 0.0).pixels) for style in self.styles}
 
     def _make_stylizer(self, style: str, gate: float) -> "Stylizer":
+        from binorm.experiments.style.drawing.stylizer import Stylizer
         from binorm.experiments.style.style_file import load_style
-        from binorm.experiments.style.stylizer import Stylizer
 
         return Stylizer(load_style(known("style", style, self.styles))[0], gate)
 

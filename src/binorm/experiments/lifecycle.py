@@ -21,7 +21,7 @@ from binorm.experiments.checkpoint import LAST_CHECKPOINT, AtomicCheckpointIO, l
 from binorm.experiments.errors import Interrupted, UserError
 from binorm.experiments.machine import Settings
 from binorm.experiments.recipe import Recipe
-from binorm.experiments.style.recipe import StyleRecipe
+from binorm.experiments.style.training.recipe import StyleRecipe
 
 # Their hints are about loaders, loggers and hardware: choices made here on purpose.
 QUIET = ("lightning.pytorch", "lightning.fabric")

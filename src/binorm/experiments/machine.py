@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from binorm.experiments.recipe import Recipe
-from binorm.experiments.style.recipe import StyleRecipe
+from binorm.experiments.style.training.recipe import StyleRecipe
 
 # A first compilation costs about 40 s on two cores and saves half of the time: it pays from some 60 s of training on,
 # which is about this many pictures through a small network.

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column
 
 from binorm.experiments.recorder import Recorder
-from binorm.experiments.style.recorder import StyleRecorder
+from binorm.experiments.style.training.recorder import StyleRecorder
 from binorm.experiments.tasks.classification import Classification
 from binorm.experiments.tasks.stylization import Stylization
 

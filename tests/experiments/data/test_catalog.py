@@ -12,7 +12,7 @@ from binorm.experiments.data.catalog import find, locate
 from binorm.experiments.data.entries import DATASETS
 from binorm.experiments.errors import UserError
 from binorm.experiments.recipe import load_recipe, recipe_names
-from binorm.experiments.style.recipe import is_style_recipe
+from binorm.experiments.style.training.recipe import is_style_recipe
 
 OWN = "domains"  # a user's own pictures, published nowhere
 EVERY_BUT_EMBEDDED = [name for name, entry in DATASETS.items() if entry.needs]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from video_files import write_video
 
-from binorm.experiments.style.consistency import Flicker, Steadying
-from binorm.experiments.style.video import stylize_video
+from binorm.experiments.style.video.consistency import Flicker, Steadying
+from binorm.experiments.style.video.stylize import stylize_video
 
 SHAPE = (48, 64, 3)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from binorm.experiments.cli import main
-from binorm.experiments.style.gate_shift import shift_gates
+from binorm.experiments.style.drawing.gate_shift import shift_gates
 from binorm.experiments.style.network import StyleNetwork
 from binorm.experiments.style.style_file import STYLE_FILE, StyleCard, load_style, save_style
 

@@ -4,7 +4,7 @@ from random_styles import random_style_network
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from binorm.experiments.style.fast_convolutions import BlockConv2d, DoublingConv2d, with_fast_convolutions
+from binorm.experiments.style.drawing.fast_convolutions import BlockConv2d, DoublingConv2d, with_fast_convolutions
 
 SIZES = [(8, 8), (9, 12), (10, 11), (13, 9)]
 

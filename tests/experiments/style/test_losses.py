@@ -6,8 +6,8 @@ from safetensors.torch import save_file
 from torch.nn import functional as F  # noqa: N812
 
 from binorm.experiments.errors import UserError
-from binorm.experiments.style.loss_network import LossNetwork, load_loss_network
-from binorm.experiments.style.losses import PerceptualLoss, gram_matrix, relative_error, total_variation
+from binorm.experiments.style.training.loss_network import LossNetwork, load_loss_network
+from binorm.experiments.style.training.losses import PerceptualLoss, gram_matrix, relative_error, total_variation
 
 
 @pytest.fixture
@@ -92,7 +92,12 @@ def test_torchvisions_vggs_are_rebuilt_layer_by_layer(monkeypatch, name, layers)
 
     real = models.get_model
     made = []
-    monkeypatch.setattr(models, "get_model", lambda asked, weights: made.append(real(asked, init_weights=False)) or made[0])
+
+    def untrained(asked, weights):
+        made.append(real(asked, init_weights=False))
+        return made[0]
+
+    monkeypatch.setattr(models, "get_model", untrained)
     network = load_loss_network(name)
     assert len(network.names()) == layers
     picture = torch.rand(1, 3, 32, 32)

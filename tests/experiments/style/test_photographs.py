@@ -5,7 +5,7 @@ import tiny_style
 import torch
 
 from binorm.experiments.errors import UserError
-from binorm.experiments.style.photographs import PhotographBatches, find_photographs
+from binorm.experiments.style.training.photographs import PhotographBatches, find_photographs
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import yaml
 
 from binorm.experiments.cli import main
 from binorm.experiments.errors import UserError
-from binorm.experiments.style.recipe import StyleRecipe, is_style_recipe, load_style_recipe
+from binorm.experiments.style.training.recipe import StyleRecipe, is_style_recipe, load_style_recipe
 
 
 @pytest.fixture

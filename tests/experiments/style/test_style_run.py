@@ -9,10 +9,10 @@ from PIL import Image
 
 from binorm import gate_parameters
 from binorm.experiments.errors import Interrupted, UserError
-from binorm.experiments.style import run as style_run
 from binorm.experiments.style.network import StyleNetwork
-from binorm.experiments.style.recorder import StyleRecorder
 from binorm.experiments.style.style_file import load_style
+from binorm.experiments.style.training import run as style_run
+from binorm.experiments.style.training.recorder import StyleRecorder
 from binorm.experiments.tasks.classification import DivergenceError
 
 

@@ -8,10 +8,10 @@ from PIL import Image
 from random_styles import write_random_style
 
 from binorm.experiments.cli import main
+from binorm.experiments.style.drawing.stylizer import Stylizer
 from binorm.experiments.style.jobs import plan_jobs
 from binorm.experiments.style.picture_files import read_picture
 from binorm.experiments.style.style_file import load_style
-from binorm.experiments.style.stylizer import Stylizer
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_an_interrupt_leaves_nothing_half_written(photos, style, tmp_path, capsy
 
 
 def test_videos_go_to_their_own_function(photos, style, tmp_path, capsys, monkeypatch):
-    from binorm.experiments.style import video
+    from binorm.experiments.style.video import stylize as video
 
     def stylize_video(source, target, stylizer, strength, consistency, progress):
         calls.append((source, target, strength, consistency))

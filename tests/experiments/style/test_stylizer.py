@@ -5,8 +5,8 @@ from random_styles import random_style_network
 from sklearn.datasets import load_sample_image
 
 from binorm.experiments.errors import UserError
-from binorm.experiments.style import stylizer as stylizer_module
-from binorm.experiments.style.stylizer import Stylizer
+from binorm.experiments.style.drawing import stylizer as stylizer_module
+from binorm.experiments.style.drawing.stylizer import Stylizer
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_strength_blends_photo_and_style(photo):
 def test_blending_in_parts_makes_no_difference(photo, monkeypatch):
     stylizer = Stylizer(random_style_network())
     at_once = stylizer(photo, 0.5)
-    monkeypatch.setattr("binorm.experiments.style.pixels.BLENDED_VALUES", 1000)
+    monkeypatch.setattr("binorm.experiments.style.drawing.pixels.BLENDED_VALUES", 1000)
     assert numpy.array_equal(stylizer(photo, 0.5), at_once)
 
 

@@ -9,9 +9,9 @@ import pytest
 from video_files import TIME_BASE, moving_picture, read_video, write_sine, write_video
 
 from binorm.experiments.errors import Interrupted, UserError
-from binorm.experiments.style import video_reader, video_writer
-from binorm.experiments.style.frames import FrameForm
-from binorm.experiments.style.video import AHEAD, stylize_video
+from binorm.experiments.style.video import reader, writer
+from binorm.experiments.style.video.frames import FrameForm
+from binorm.experiments.style.video.stylize import AHEAD, stylize_video
 
 FRAMES = 12
 
@@ -188,7 +188,7 @@ def test_sound_that_does_not_fit_is_an_error(clip, pictures, tmp_path):
 
 def test_network_decoder_and_encoder_have_threads_of_their_own_and_are_never_far_apart(clip, tmp_path, monkeypatch):
     decoding, network, encoding, ahead, behind = [], [], [], [], []
-    to_rgb, write = video_reader.VideoReader.to_rgb, video_writer.VideoWriter.write
+    to_rgb, write = reader.VideoReader.to_rgb, writer.VideoWriter.write
 
     def watched_to_rgb(self, each):
         decoding.append(threading.current_thread())
@@ -204,8 +204,8 @@ def test_network_decoder_and_encoder_have_threads_of_their_own_and_are_never_far
         behind.append(len(network) - len(encoding))
         return pixels
 
-    monkeypatch.setattr(video_reader.VideoReader, "to_rgb", watched_to_rgb)
-    monkeypatch.setattr(video_writer.VideoWriter, "write", watched_write)
+    monkeypatch.setattr(reader.VideoReader, "to_rgb", watched_to_rgb)
+    monkeypatch.setattr(writer.VideoWriter, "write", watched_write)
     stylize_video(clip, tmp_path / "new.mp4", watched_network)
     assert set(network) == {threading.main_thread()}
     assert len({*decoding, *encoding, *network}) == 3
@@ -285,7 +285,7 @@ def test_unusable_arguments_are_errors(clip, tmp_path, monkeypatch):
     assert "consistency should be in [0, 1] (got 1.5)" in _error(clip, tmp_path / "new.mp4", consistency=1.5)
     assert "expected a name that ends in .mp4" in _error(clip, tmp_path / "new.wmv")
     assert "would replace the old one" in _error(clip, clip)
-    monkeypatch.setattr(video_reader, "MAX_PIXELS", 3000)
+    monkeypatch.setattr(reader, "MAX_PIXELS", 3000)
     assert "frames of 64x48 pixels" in _error(clip, tmp_path / "new.mp4")
     monkeypatch.setitem(sys.modules, "av", None)
     assert "pip install 'binorm[style]'" in _error(clip, tmp_path / "new.mp4")

@@ -11,7 +11,7 @@ from binorm.experiments.commands.command import Command, add_training, data_path
 from binorm.experiments.console import CONSOLE, ERRORS, plain
 from binorm.experiments.errors import UserError
 from binorm.experiments.recipe import load_recipe, recipe_names
-from binorm.experiments.style.recipe import is_style_recipe, load_style_recipe
+from binorm.experiments.style.training.recipe import is_style_recipe, load_style_recipe
 
 
 def _run(options: Namespace, command: str) -> int:
@@ -48,7 +48,7 @@ def _run(options: Namespace, command: str) -> int:
 def _compare_styles(names: list[str], options: Namespace, command: str) -> int:
     from binorm.experiments.report.style.console import console_style_table
     from binorm.experiments.report.style.page import write_style_report
-    from binorm.experiments.style.run import train_styles
+    from binorm.experiments.style.training.run import train_styles
 
     if len(names) > 1:
         raise UserError(f"styles are compared one recipe at a time (got {' '.join(names)})")

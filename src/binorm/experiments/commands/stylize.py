@@ -13,8 +13,8 @@ from binorm.experiments.errors import UserError
 if TYPE_CHECKING:
     from rich.status import Status
 
+    from binorm.experiments.style.drawing.stylizer import Stylizer
     from binorm.experiments.style.jobs import Job
-    from binorm.experiments.style.stylizer import Stylizer
 
 DEFAULT_STYLE = "starry-night"
 SMALLEST_SIZE = 8
@@ -23,9 +23,9 @@ SMALLEST_SIZE = 8
 def _run(options: Namespace, command: str) -> int:
     if options.list or not options.inputs:
         return _list_styles()
+    from binorm.experiments.style.drawing.stylizer import Stylizer
     from binorm.experiments.style.jobs import output_name, plan_jobs
     from binorm.experiments.style.style_file import load_style, style_path
-    from binorm.experiments.style.stylizer import Stylizer
 
     path = style_path(options.style)
     network, card = load_style(path)
@@ -41,7 +41,7 @@ def _run(options: Namespace, command: str) -> int:
 
 def _check_options(options: Namespace, jobs: "list[Job]") -> None:
     """Raise for what would otherwise be found out in the middle of the work, or never."""
-    from binorm.experiments.style.stylizer import check_strength
+    from binorm.experiments.style.drawing.stylizer import check_strength
 
     check_strength(options.strength)
     videos = [job.source for job in jobs if job.is_video]
@@ -91,7 +91,7 @@ def _stylized_picture(job: "Job", stylizer: "Stylizer", options: Namespace) -> t
 
 def _stylize_video(job: "Job", stylizer: "Stylizer", options: Namespace, status: "Status") -> str:
     """Size, frames and flicker of the new video."""
-    from binorm.experiments.style.video import stylize_video
+    from binorm.experiments.style.video.stylize import stylize_video
 
     def show(done: int, total: int | None) -> None:
         status.update(plain(f"{job.source}  {done:,}{f' of {total:,}' if total else ''} frames"))

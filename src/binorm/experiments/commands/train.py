@@ -7,7 +7,7 @@ from jsonargparse import ArgumentParser, Namespace
 from binorm.experiments.commands.command import Command, add_training, data_path, overrides
 from binorm.experiments.console import CONSOLE
 from binorm.experiments.recipe import load_recipe
-from binorm.experiments.style.recipe import is_style_recipe, load_style_recipe
+from binorm.experiments.style.training.recipe import is_style_recipe, load_style_recipe
 
 
 def _run(options: Namespace, command: str) -> int:
@@ -29,7 +29,7 @@ def _run(options: Namespace, command: str) -> int:
 
 
 def _train_style(options: Namespace, command: str) -> int:
-    from binorm.experiments.style.run import style_run_folder, train_styles
+    from binorm.experiments.style.training.run import style_run_folder, train_styles
 
     recipe = load_style_recipe(options.recipe, overrides(options))
     out = Path(options.out)

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from binorm import param_groups
 from binorm.experiments.errors import UserError
-from binorm.experiments.style.losses import Losses, PerceptualLoss
-from binorm.experiments.style.photographs import PhotographBatches
-from binorm.experiments.style.recipe import StyleRecipe
+from binorm.experiments.style.training.losses import Losses, PerceptualLoss
+from binorm.experiments.style.training.photographs import PhotographBatches
+from binorm.experiments.style.training.recipe import StyleRecipe
 from binorm.experiments.tasks.classification import DivergenceError
 
 

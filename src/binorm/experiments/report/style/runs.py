@@ -20,7 +20,7 @@ from binorm.experiments.report.run_folder import (
     read_record,
 )
 from binorm.experiments.report.tables import Run
-from binorm.experiments.style.recipe import TASK
+from binorm.experiments.style.training.recipe import TASK
 
 LOSSES = ("content", "style", "variation")
 _METRICS = ("step", "seconds", "images_per_second", *LOSSES, "total")

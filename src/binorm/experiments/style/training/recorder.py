@@ -9,7 +9,7 @@ from torch import nn
 
 from binorm.experiments.atomic import write_text_atomically
 from binorm.experiments.recorder import METRICS_FILE, as_csv, gate_layers, write_gates
-from binorm.experiments.style.samples import log_samples
+from binorm.experiments.style.training.samples import log_samples
 from binorm.experiments.tasks.stylization import Stylization
 
 

@@ -21,14 +21,14 @@ from binorm.experiments.errors import UserError, known
 from binorm.experiments.lifecycle import resumable, run_status, sole_use, stopping_on_signals, trainer, without_hints
 from binorm.experiments.machine import choose_settings, describe_machine, describe_versions
 from binorm.experiments.progress import ProgressDisplay
-from binorm.experiments.style.loss_network import load_loss_network
-from binorm.experiments.style.losses import PerceptualLoss
 from binorm.experiments.style.network import STYLE_NORMS, StyleNetwork
-from binorm.experiments.style.photographs import PhotographBatches, Photographs, find_photographs
-from binorm.experiments.style.recipe import StyleRecipe
-from binorm.experiments.style.recorder import StyleRecorder
-from binorm.experiments.style.samples import write_style_samples
 from binorm.experiments.style.style_file import STYLE_FILE, StyleCard, save_style
+from binorm.experiments.style.training.loss_network import load_loss_network
+from binorm.experiments.style.training.losses import PerceptualLoss
+from binorm.experiments.style.training.photographs import PhotographBatches, Photographs, find_photographs
+from binorm.experiments.style.training.recipe import StyleRecipe
+from binorm.experiments.style.training.recorder import StyleRecorder
+from binorm.experiments.style.training.samples import write_style_samples
 from binorm.experiments.tasks.classification import DivergenceError
 from binorm.experiments.tasks.stylization import Stylization
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from binorm.experiments.errors import UserError
-from binorm.experiments.style.frames import FrameForm, TimedFrame
-from binorm.experiments.style.video_reader import VideoReader, require_av
+from binorm.experiments.style.video.frames import FrameForm, TimedFrame
+from binorm.experiments.style.video.reader import VideoReader, require_av
 
 if TYPE_CHECKING:
     import av

@@ -6,8 +6,8 @@ import numpy
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-from binorm.experiments.style.affine import Affine
-from binorm.experiments.style.pixels import network_input
+from binorm.experiments.style.drawing.affine import Affine
+from binorm.experiments.style.drawing.pixels import network_input
 
 
 class MapRows(Protocol):

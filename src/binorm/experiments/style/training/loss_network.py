@@ -31,6 +31,9 @@ class LossNetwork(nn.Module):
             instead of as red, green, blue normalized by ImageNet's means and deviations (torchvision's).
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, layers: dict[str, nn.Module], caffe: bool) -> None:
         super().__init__()
         self.layers = nn.ModuleDict(layers)
@@ -123,7 +126,7 @@ def _torchvision_vgg(name: str) -> LossNetwork:
             f"the weights of {name} cannot be downloaded ({error}): give a file of weights with --loss_network"
         ) from error
     convolutions = [each for each in vgg.features if isinstance(each, nn.Conv2d)]
-    arrays = {}
+    arrays: dict[str, Tensor] = {}
     for each, layer in zip(convolutions, _vgg_names(VGG_CONVOLUTIONS[name]), strict=True):
         assert each.bias is not None  # noqa: S101 - torchvision's VGGs without batch norm have biases
         arrays |= {f"{layer}.weight": each.weight.detach(), f"{layer}.bias": each.bias.detach()}

@@ -20,7 +20,7 @@ from binorm.experiments.data.streaming import default_threads
 from binorm.experiments.data.threads import in_threads
 from binorm.experiments.data.transforms import Box, cut, ignore_metadata_warnings
 from binorm.experiments.errors import UserError
-from binorm.experiments.style.recipe import StyleRecipe
+from binorm.experiments.style.training.recipe import StyleRecipe
 
 LARGEST_PART = 2.0  # the side of a part over image_size, in pixels of the photograph, as far as the photograph has them
 PREFETCH_BATCHES = 2

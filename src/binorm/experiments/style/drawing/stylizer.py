@@ -4,11 +4,11 @@ import numpy
 import torch
 
 from binorm.experiments.errors import UserError
-from binorm.experiments.style.fast_convolutions import with_fast_convolutions
-from binorm.experiments.style.gate_shift import shift_gates
+from binorm.experiments.style.drawing.fast_convolutions import with_fast_convolutions
+from binorm.experiments.style.drawing.gate_shift import shift_gates
+from binorm.experiments.style.drawing.pixels import blend, network_input, network_output
+from binorm.experiments.style.drawing.strips import stylize_in_strips
 from binorm.experiments.style.network import StyleNetwork
-from binorm.experiments.style.pixels import blend, network_input, network_output
-from binorm.experiments.style.strips import stylize_in_strips
 
 MAX_WHOLE_PIXELS = 4_000_000
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from binorm.experiments.style.loss_network import LossNetwork
+from binorm.experiments.style.training.loss_network import LossNetwork
 
 
 def gram_matrix(features: Tensor) -> Tensor:

@@ -14,10 +14,10 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from binorm.experiments.style.affine import ChannelStatistics, norm_as_affine
-from binorm.experiments.style.map_rows import ConvolvedRows, CutRows, KeptRows, MapRows, NormedRows, PictureRows
+from binorm.experiments.style.drawing.affine import ChannelStatistics, norm_as_affine
+from binorm.experiments.style.drawing.map_rows import ConvolvedRows, CutRows, KeptRows, MapRows, NormedRows, PictureRows
+from binorm.experiments.style.drawing.pixels import network_output
 from binorm.experiments.style.network import ConvNorm, ResidualBlock, StyleNetwork
-from binorm.experiments.style.pixels import network_output
 
 STRIP_BYTES = 2**25  # of one map of one strip; a few of them are in memory at a time
 MIN_STRIP_ROWS = 16

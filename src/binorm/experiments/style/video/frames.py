@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from binorm.experiments.style.consistency import Pixels
+from binorm.experiments.style.video.consistency import Pixels
 
 if TYPE_CHECKING:
     import av

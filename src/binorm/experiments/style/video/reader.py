@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from binorm.experiments.errors import UserError
-from binorm.experiments.style.frames import FrameForm, TimedFrame
 from binorm.experiments.style.picture_files import MAX_PIXELS
+from binorm.experiments.style.video.frames import FrameForm, TimedFrame
 
 if TYPE_CHECKING:
     import av

@@ -12,9 +12,9 @@ from typing import BinaryIO
 from binorm.experiments.atomic import replacing
 from binorm.experiments.data.threads import in_threads
 from binorm.experiments.errors import UserError
-from binorm.experiments.style.consistency import Flicker, Pixels, Steadying
-from binorm.experiments.style.video_reader import Step, VideoReader
-from binorm.experiments.style.video_writer import VideoWriter, check_target
+from binorm.experiments.style.video.consistency import Flicker, Pixels, Steadying
+from binorm.experiments.style.video.reader import Step, VideoReader
+from binorm.experiments.style.video.writer import VideoWriter, check_target
 
 AHEAD = 3  # frames that may wait for the network, and for the encoder; of 50 megapixels each takes 150 MB
 
@@ -62,7 +62,7 @@ def stylize_video(
         stylizer: uint8 (H, W, 3) and a strength -> uint8 (H, W, 3).
         strength: handed to the stylizer.
         consistency: in [0, 1], how much of the last output is kept where the input stands still; see
-            `binorm.experiments.style.consistency.Steadying`.
+            `binorm.experiments.style.video.consistency.Steadying`.
         progress: called after each frame with how many are done, and how many there probably are.
 
     Raises:

@@ -1,0 +1,1 @@
+"""Pictures through a trained style network: fast, and of any size."""

@@ -1,0 +1,1 @@
+"""Videos through a trained style network."""
