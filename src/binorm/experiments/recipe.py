@@ -192,9 +192,10 @@ def parse_fields(kind: type, fields: dict[str, Any], source: str) -> dict[str, A
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind)
     try:
-        return parser.parse_object(fields).as_dict()
+        parsed: dict[str, Any] = parser.parse_object(fields).as_dict()
     except ArgumentError as error:
         raise UserError(f"{source}: {explain(error)}") from error
+    return parsed
 
 
 def explain(error: ArgumentError) -> str:
