@@ -17,6 +17,7 @@ from binorm.experiments.errors import UserError
 from binorm.experiments.models import create
 from binorm.experiments.recipe import Recipe, parse_recipe
 from binorm.experiments.safetensors_file import read_safetensors
+from binorm.experiments.style.style_file import STYLE_FILE
 
 WEIGHTS_FILE = "model.safetensors"
 LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
@@ -139,7 +140,7 @@ def _weights_path(path: Path) -> Path:
         raise UserError(f"there is no checkpoint at {path}: expected a run's folder, a .safetensors or a .ckpt file")
     if not path.is_dir():
         return path
-    for name in (WEIGHTS_FILE, LAST_CHECKPOINT):
+    for name in (WEIGHTS_FILE, STYLE_FILE, LAST_CHECKPOINT):
         if (path / name).exists():
             return path / name
     raise UserError(f"{path} has neither {WEIGHTS_FILE} nor {LAST_CHECKPOINT}: is it the folder of one run (…/seed0)?")

@@ -9,6 +9,7 @@ from PIL import Image
 
 from binorm import gate_parameters
 from binorm.experiments.errors import Interrupted, UserError
+from binorm.experiments.gate_table import gate_tables
 from binorm.experiments.style.network import StyleNetwork
 from binorm.experiments.style.style_file import load_style
 from binorm.experiments.style.training import run as style_run
@@ -62,6 +63,14 @@ def test_the_file_holds_the_trained_network(whole):
     assert gates.min() < 1
     assert gates.min() >= 0
     assert gates.max() <= 1
+
+
+def test_its_gates_are_shown_without_those_of_a_classifier(whole):
+    layers, stages, development = gate_tables(whole)
+    assert {"encoder.0.norm", "decoder.1.norm", "blocks.0.first.norm"} <= set(map(str, layers.columns[0].cells))
+    assert stages.title == "share of gates by stage"
+    assert {"encoder", "blocks", "decoder"} <= set(map(str, stages.columns[0].cells))
+    assert "0" in [str(cell).strip() for cell in development.columns[0].cells]
 
 
 def test_training_lowers_what_it_minimizes(files, tmp_path):

@@ -116,9 +116,9 @@ def layer_means(runs: Iterable[Sequence[GateLayer]]) -> list[LayerMeans]:
 
 
 def references(groups: Iterable[str]) -> dict[str, Reference]:
-    """The paper's shares for the total and the stages of a network with three stages, as its own has; else none."""
+    """The paper's shares for the total and the stages of a classifier with three stages, as its own has; else none."""
     stages = _stages(groups)
-    if len(stages) != len(GATES.stages):
+    if len(stages) != len(GATES.stages) or "decoder" in stages:  # such a network draws pictures
         return {}
     published = zip((TOTAL, *stages), (TOTAL, *_PUBLISHED_STAGES), (GATES.total, *GATES.stages), strict=True)
     return {group: Reference(label, _from_fractions(fractions)) for group, label, fractions in published}
