@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from binorm import gate_parameters
+from binorm.experiments.cli import main
 from binorm.experiments.style.drawing.stylizer import Stylizer
 from binorm.experiments.style.style_file import SHIPPED, load_style, style_names
 from binorm.experiments.style.training.samples import sample_photographs
@@ -45,6 +46,12 @@ def test_a_style_keeps_the_photograph_and_changes_how_it_is_drawn(name):
     edges, drawn_edges = (_edges(each) for each in (photograph, drawn))
     assert numpy.corrcoef(edges.ravel(), drawn_edges.ravel())[0, 1] > 0.3
     assert numpy.abs(drawn.astype(float) - photograph).mean() > 10
+
+
+def test_the_list_shows_every_name_whole(capsys):
+    assert main(["stylize"]) == 0
+    listed = capsys.readouterr().out
+    assert all(f"{name} " in listed for name in PAINTINGS)
 
 
 def test_styles_differ():

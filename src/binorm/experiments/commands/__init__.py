@@ -10,4 +10,4 @@ from binorm.experiments.commands.serve import COMMAND as SERVE
 from binorm.experiments.commands.stylize import COMMAND as STYLIZE
 from binorm.experiments.commands.train import COMMAND as TRAIN
 
-COMMANDS = {each.name: each for each in (COMPARE, TRAIN, EVALUATE, GATES, BENCH, DATA, SERVE, EXPORT, STYLIZE)}
+COMMANDS = {each.name: each for each in (COMPARE, TRAIN, EVALUATE, GATES, STYLIZE, EXPORT, SERVE, BENCH, DATA)}

@@ -104,12 +104,17 @@ def _stylize_video(job: "Job", stylizer: "Stylizer", options: Namespace, status:
 
 
 def _list_styles() -> int:
+    from rich import box
     from rich.table import Table
 
     from binorm.experiments.style.style_file import load_style, style_names
 
-    table = Table("style", "title", "artist", "date")
-    for name in style_names():
+    names = style_names()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("style", no_wrap=True, min_width=max(map(len, names), default=0))  # to be typed as it is
+    for heading in ("title", "artist", "date"):
+        table.add_column(heading)
+    for name in names:
         card = load_style(name)[1]
         table.add_row(*map(plain, (name, card.title, card.artist, card.date)))
     CONSOLE.print(table, soft_wrap=False)
