@@ -10,16 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
 
+from binorm import gate_parameters
 from binorm.experiments.checkpoint import LAST_CHECKPOINT, AtomicCheckpointIO, load_safely
 from binorm.experiments.errors import Interrupted, UserError
-from binorm.experiments.machine import Settings
+from binorm.experiments.machine import Settings, describe_machine, describe_versions
 from binorm.experiments.recipe import Recipe
 from binorm.experiments.style.training.recipe import StyleRecipe
 
@@ -51,6 +54,23 @@ def run_status(folder: Path, recipe: Recipe | StyleRecipe) -> str | None:
         changes = ", ".join(f"{name} {kept[name]!r} there, {asked[name]!r} asked for" for name in differing)
         raise UserError(f"{folder} holds a run of another configuration ({changes}): choose another --out")
     return str(status)
+
+
+def run_facts(
+    recipe: Recipe | StyleRecipe, norm: str, seed: int, command: str, settings: Settings, network: nn.Module
+) -> dict[str, Any]:
+    """What ``run.json`` says of any training: what it is, and everything that its figures can depend on but data."""
+    return {
+        "recipe": recipe.name,
+        "norm": norm,
+        "seed": seed,
+        "command": command,
+        "settings": dataclasses.asdict(settings),
+        "parameters": sum(each.numel() for each in network.parameters() if each.requires_grad),
+        "gates": sum(gate.numel() for gate in gate_parameters(network) if gate.requires_grad),
+        "versions": describe_versions(),
+        "machine": describe_machine(),
+    }
 
 
 def trainer(epochs: int, settings: Settings, folder: Path, callbacks: list[Callback]) -> Trainer:

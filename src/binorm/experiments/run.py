@@ -9,9 +9,7 @@ from typing import Any
 
 import torch
 import yaml
-from torch import nn
 
-from binorm import gate_parameters
 from binorm.experiments.atomic import write_text_atomically
 from binorm.experiments.checkpoint import (
     LAST_CHECKPOINT,
@@ -26,8 +24,16 @@ from binorm.experiments.data.domain_batches import DomainBatches, pictures_a_ste
 from binorm.experiments.data.samples import write_samples
 from binorm.experiments.errors import UserError
 from binorm.experiments.features import write_features
-from binorm.experiments.lifecycle import resumable, run_status, sole_use, stopping_on_signals, trainer, without_hints
-from binorm.experiments.machine import choose_settings, describe_machine, describe_versions
+from binorm.experiments.lifecycle import (
+    resumable,
+    run_facts,
+    run_status,
+    sole_use,
+    stopping_on_signals,
+    trainer,
+    without_hints,
+)
+from binorm.experiments.machine import choose_settings
 from binorm.experiments.models import create
 from binorm.experiments.progress import ProgressDisplay
 from binorm.experiments.protocols import task_label
@@ -149,19 +155,11 @@ class _Run:
     def _note(self, status: str, recorder: Recorder, reason: str | None = None) -> None:
         """Write ``run.json``: what the run is, where it stands, and everything that its figures can depend on."""
         facts = {
-            "recipe": self.recipe.name,
-            "norm": self.norm,
-            "seed": self.seed,
+            **run_facts(self.recipe, self.norm, self.seed, self.command, self.settings, self.network),
             "status": status,
             "reason": reason,
-            "command": self.command,
             "started": self.started,
             "seconds": round(sum(row["seconds"] + row["evaluation_seconds"] for row in recorder.rows), 1),
-            "settings": dataclasses.asdict(self.settings),
-            "parameters": _count(self.network),
-            "gates": sum(gate.numel() for gate in gate_parameters(self.network) if gate.requires_grad),
-            "versions": describe_versions(),
-            "machine": describe_machine(),
             "data": {
                 "name": self.dataset.name,
                 "source": self.dataset.source,
@@ -178,7 +176,3 @@ class _Run:
 def epoch_pictures(recipe: Recipe, dataset: Dataset) -> int:
     """Pictures that go through the network in an epoch of training."""
     return steps_an_epoch(recipe, dataset) * pictures_a_step(recipe, dataset)
-
-
-def _count(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

@@ -55,12 +55,22 @@ class EncodedFiles:
         )
 
     def _read_checked(self, name: str) -> bytes:
-        try:
-            return self._read(name)
-        except DAMAGE as error:
-            raise BrokenPictureError(str(error) or type(error).__name__) from error
-        except OSError as error:
-            raise UserError(f"cannot read {name} in {self.source}: {error}") from error
+        return read_encoded(self._read, name, self.source)
+
+
+def read_encoded(read: Callable[[str], bytes], name: str, source: Path) -> bytes:
+    """What ``read`` gives for a picture's name.
+
+    Raises:
+        BrokenPictureError: if an archive holds it damaged.
+        UserError: if it cannot be read.
+    """
+    try:
+        return read(name)
+    except DAMAGE as error:
+        raise BrokenPictureError(str(error) or type(error).__name__) from error
+    except OSError as error:
+        raise UserError(f"cannot read {name} in {source}: {error}") from error
 
 
 def folder_reader(folder: Path) -> Callable[[str], bytes]:

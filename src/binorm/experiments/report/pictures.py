@@ -29,7 +29,8 @@ class Picture:
         """What stands for the picture in the page: SVG as it is, whose text is escaped, or a data URI."""
         if self.file.endswith(".svg"):
             return Markup(self.content.decode())  # noqa: S704 - drawn here
-        uri = f"data:image/png;base64,{base64.b64encode(self.content).decode()}"
+        kind = self.file.rpartition(".")[2]
+        uri = f"data:image/{kind};base64,{base64.b64encode(self.content).decode()}"
         return Markup('<img src="{}" alt="{}">').format(uri, self.caption)
 
 

@@ -204,17 +204,23 @@ def _read_record(path: Path, norm: str, seed: int) -> RunRecord:
     )
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path, lengths: tuple[str, ...]) -> dict[str, Any]:
+    """The fields of a run's recipe, of which ``lengths`` are whole numbers."""
     try:
         config = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         raise damaged(path, f"it is not YAML ({' '.join(str(error).split())})") from error
     check(isinstance(config, dict), path, "it should hold the fields of a recipe")
-    for key in ("epochs", "full_epochs"):
+    for key in lengths:
         field(config, key, int, path)
+    return dict(config)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    config = read_config(path, ("epochs", "full_epochs"))
     # A field that came after the run had its default then.
     defaults = {name: each.default for name, each in FIELDS.items() if each.default is not MISSING}
-    return defaults | dict(config)
+    return defaults | config
 
 
 def _read_metrics(path: Path, evaluation_sets: tuple[str, ...], epochs: int) -> dict[str, tuple[float, ...]]:

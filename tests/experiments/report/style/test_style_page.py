@@ -110,7 +110,7 @@ def test_the_page_stands_alone(styled):
     page = styled.html.read_text()
     tags = Tags(page)
     assert "script" not in tags.names
-    assert all(source.startswith(("data:image/png;base64,", "#")) for source in tags.sources)
+    assert all(source.startswith(("data:image/png;base64,", "data:image/webp;base64,", "#")) for source in tags.sources)
     assert "default-src 'none'" in page
     assert "prefers-color-scheme: dark" in page
 
@@ -124,7 +124,7 @@ def test_nothing_says_where_the_style_picture_lay(styled):
 def test_the_markdown_refers_to_files_that_exist(styled):
     files = set(re.findall(r'src="figures/([^"]+)"', styled.markdown.read_text()))
     assert files == {path.name for path in (styled.html.parent / "figures").iterdir()}
-    assert {"pictures.png", "content-loss.svg", "gates-classifier.svg"} <= files
+    assert {"pictures.webp", "content-loss.svg", "gates-classifier.svg"} <= files
 
 
 def test_a_second_report_is_the_same_and_leaves_nothing_behind(styled, classifier):

@@ -1,5 +1,6 @@
 """Draws a style report: losses over iterations, and a sheet of pictures by norm."""
 
+import io
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ import numpy
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from PIL import Image
 
 from binorm.experiments.report.figure_style import (
     SCREEN,
@@ -60,7 +62,7 @@ def loss_curves(
 
 
 def picture_sheet(columns: Mapping[str, Sequence[numpy.ndarray | None]]) -> bytes:
-    """A PNG with a column for each name and a row for each picture; what is None stays empty.
+    """A sheet as a lossless WebP: a column for each name, a row for each picture; what is None stays empty.
 
     It lies on a dark ground of its own, and so suits a page in light and dark.
 
@@ -88,7 +90,10 @@ def picture_sheet(columns: Mapping[str, Sequence[numpy.ndarray | None]]) -> byte
                     axes.imshow(cell, aspect="auto")
                     axes.set_axis_off()
                 above += tall + _GAP
-        return encode(figure, output)
+        drawn = Image.open(io.BytesIO(encode(figure, output)))
+    buffer = io.BytesIO()
+    drawn.convert("RGB").save(buffer, "WEBP", lossless=True)
+    return buffer.getvalue()
 
 
 def _draw(axes: Axes, line: Line) -> None:

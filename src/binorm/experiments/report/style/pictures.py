@@ -57,7 +57,7 @@ def sheets(runs: Sequence[RunResult]) -> list[Picture]:
     if len(seeds) > 1:
         makers = f"{listed(f'{norm} seed {run.seed}' for norm, run in first.items())} make"
     caption = f"{', '.join(names)}: the photographs and what {makers} of them"
-    return [Picture("pictures.png", caption, picture_sheet(columns))]
+    return [Picture("pictures.webp", caption, picture_sheet(columns))]
 
 
 def thinned(values: Mapping[int, float]) -> dict[int, float]:

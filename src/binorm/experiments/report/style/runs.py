@@ -16,6 +16,7 @@ from binorm.experiments.report.run_folder import (
     RunResult,
     UnfinishedRun,
     find_runs,
+    read_config,
     read_gates,
     read_record,
 )
@@ -101,13 +102,7 @@ def _read_style(style: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise damaged(path, f"it is not YAML ({' '.join(str(error).split())})") from error
-    check(isinstance(config, dict), path, "it should hold the fields of a recipe")
-    for key in ("steps", "full_steps"):
-        field(config, key, int, path)
+    config = read_config(path, ("steps", "full_steps"))
     files = {key: _file_name(field(config, key, str, path)) for key in ("style", "loss_network")}
     return {**config, **files}
 

@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import numpy
 import torch
 from torch import Tensor
 
-from binorm.experiments.data.encoded import folder_reader, zip_reader
-from binorm.experiments.data.file_tree import DAMAGE, open_tree
+from binorm.experiments.data.encoded import folder_reader, read_encoded, zip_reader
+from binorm.experiments.data.file_tree import open_tree
 from binorm.experiments.data.image_folder import BrokenPictureError, is_picture
 from binorm.experiments.data.seeds import picture_generator
 from binorm.experiments.data.streaming import default_threads
@@ -43,18 +44,8 @@ class Photographs:
         return len(self.names)
 
     def read(self, name: str) -> bytes:
-        """The bytes of one.
-
-        Raises:
-            BrokenPictureError: if the archive holds it damaged.
-            UserError: if it cannot be read.
-        """
-        try:
-            return self._read(name)
-        except DAMAGE as error:
-            raise BrokenPictureError(str(error) or type(error).__name__) from error
-        except OSError as error:
-            raise UserError(f"cannot read {name} in {self.source}: {error}") from error
+        """The bytes of one; see `read_encoded`."""
+        return read_encoded(self._read, name, self.source)
 
 
 def find_photographs(path: Path | None) -> Photographs:
@@ -120,7 +111,7 @@ class PhotographBatches:
     def _part(self, position: int) -> numpy.ndarray:
         """The part at one place of the endless sequence."""
         passes, place = divmod(position, len(self.photographs))
-        order = numpy.random.default_rng((self.seed, passes)).permutation(len(self.photographs))
+        order = _order(self.seed, passes, len(self.photographs))
         random = picture_generator(self.seed, passes, 0, place)
         for attempt in range(len(self.photographs)):
             name = self.photographs.names[order[(place + attempt) % len(order)]]
@@ -134,6 +125,12 @@ class PhotographBatches:
         size = self.recipe.image_size
         pixels = cut(data, lambda width, height: _part_box(random, width, height, size), size, sharpness=1)
         return pixels[:, ::-1] if self.recipe.flip and random.random() < 0.5 else pixels
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, passes: int, count: int) -> numpy.ndarray:
+    """The photographs' order in one pass; threads are in two of them at most."""
+    return numpy.random.default_rng((seed, passes)).permutation(count)
 
 
 def _part_box(random: numpy.random.Generator, width: int, height: int, size: int) -> Box:

@@ -13,13 +13,20 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
-from binorm import gate_parameters
 from binorm.experiments.atomic import write_text_atomically
 from binorm.experiments.checkpoint import LAST_CHECKPOINT
 from binorm.experiments.data.image_folder import BrokenPictureError, opened
 from binorm.experiments.errors import UserError, known
-from binorm.experiments.lifecycle import resumable, run_status, sole_use, stopping_on_signals, trainer, without_hints
-from binorm.experiments.machine import choose_settings, describe_machine, describe_versions
+from binorm.experiments.lifecycle import (
+    resumable,
+    run_facts,
+    run_status,
+    sole_use,
+    stopping_on_signals,
+    trainer,
+    without_hints,
+)
+from binorm.experiments.machine import choose_settings
 from binorm.experiments.progress import ProgressDisplay
 from binorm.experiments.style.network import STYLE_NORMS, StyleNetwork
 from binorm.experiments.style.style_file import STYLE_FILE, StyleCard, save_style
@@ -157,19 +164,11 @@ class _StyleRun:
     def _note(self, status: str, recorder: StyleRecorder, reason: str | None = None) -> None:
         """Write ``run.json``: what the run is, where it stands, and everything that its figures can depend on."""
         facts = {
-            "recipe": self.recipe.name,
-            "norm": self.norm,
-            "seed": self.seed,
+            **run_facts(self.recipe, self.norm, self.seed, self.command, self.settings, self.network),
             "status": status,
             "reason": reason,
-            "command": self.command,
             "started": self.started,
             "seconds": round(sum(row["seconds"] for row in recorder.rows), 1),
-            "settings": dataclasses.asdict(self.settings),
-            "parameters": sum(each.numel() for each in self.network.parameters() if each.requires_grad),
-            "gates": sum(gate.numel() for gate in gate_parameters(self.network) if gate.requires_grad),
-            "versions": describe_versions(),
-            "machine": describe_machine(),
             "style": {"name": self.recipe.style_name, "picture": self.recipe.style, "size": self.style_size},
             "data": {
                 "name": self.photographs.source.name,
