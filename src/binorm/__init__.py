@@ -1,10 +1,12 @@
 """Batch-Instance Normalization (Nam & Kim, NeurIPS 2018) for PyTorch."""
 
 from binorm import functional
+from binorm.clipping import clip_gates_
 from binorm.convert import convert_batch_norm, revert_to_batch_norm
 from binorm.gates import GateSummary, gate_parameters, gate_summary, named_gates, param_groups
 from binorm.modules import BatchInstanceNorm1d, BatchInstanceNorm2d, BatchInstanceNorm3d
 from binorm.norm_act import BatchInstanceNormAct2d
+from binorm.norm_layers import freeze_, norm_layers, unfreeze_, update_statistics
 from binorm.sync import SyncBatchInstanceNorm, convert_sync_batch_instance_norm
 
 __version__ = "0.1.0"
@@ -16,12 +18,17 @@ __all__ = [
     "BatchInstanceNormAct2d",
     "GateSummary",
     "SyncBatchInstanceNorm",
+    "clip_gates_",
     "convert_batch_norm",
     "convert_sync_batch_instance_norm",
+    "freeze_",
     "functional",
     "gate_parameters",
     "gate_summary",
     "named_gates",
+    "norm_layers",
     "param_groups",
     "revert_to_batch_norm",
+    "unfreeze_",
+    "update_statistics",
 ]

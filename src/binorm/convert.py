@@ -175,6 +175,7 @@ def _add_gate(norm: nn.Module, counterpart: type[_BatchInstanceNorm], model: nn.
     vars(norm)["converted_from"] = type(norm)
     norm.__class__ = counterpart
     norm = cast(_BatchInstanceNorm, norm)
+    _BatchInstanceNorm.alive.add(norm)
     norm.gate_init = 1.0
     norm.gate = gate
     if isinstance(norm, BatchInstanceNormAct2d):
@@ -184,6 +185,7 @@ def _add_gate(norm: nn.Module, counterpart: type[_BatchInstanceNorm], model: nn.
 
 
 def _remove_gate(norm: _BatchInstanceNorm, batch_norm: type[nn.Module]) -> None:
+    _BatchInstanceNorm.alive.discard(norm)
     for name in ("gate", "gate_init"):
         delattr(norm, name)
     for name in ("converted_from", "input_dims"):  # the latter of a layer that was synchronised

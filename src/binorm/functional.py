@@ -23,6 +23,7 @@ def batch_instance_norm(
     residual: Tensor | None = None,
     activation: str = "identity",
     negative_slope: float = 0.01,
+    clip_gate: bool = False,
 ) -> Tensor:
     r"""Mix batch and instance normalization by one gate per channel; add and activate in the same pass, if asked.
 
@@ -34,8 +35,7 @@ def batch_instance_norm(
     Args:
         input: shape (N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W), any floating dtype and any strides. Where a
             (sample, channel) has one value only, x̂_IN is 0.
-        gate: ρ, shape (C,). Used as it is: keeping it in [0, 1] is the layer's business
-            (`binorm.BatchInstanceNorm2d` does it by itself).
+        gate: ρ, shape (C,). Used as it is, unless ``clip_gate``.
         weight: γ, shape (C,); 1 if None.
         bias: β, shape (C,); 0 if None.
         running_mean: shape (C,); read unless ``training``, else moved towards the batch's mean in place, if given.
@@ -46,6 +46,8 @@ def batch_instance_norm(
         residual: added before the activation; of ``input``'s shape, taken in its dtype.
         activation: φ, one of "identity", "relu", "leaky_relu", "silu" and "gelu" (the exact one, by erf).
         negative_slope: of leaky_relu.
+        clip_gate: compute with the gate projected onto [0, 1], and pass the projected gate's gradient on to ``gate``
+            unchanged (a clamp would stop it at the bounds), as the layers do. ``gate`` itself is only read.
 
     Returns:
         A tensor of ``input``'s shape, dtype and device, in the memory layout that batch normalization gives. On the
@@ -54,7 +56,7 @@ def batch_instance_norm(
 
     Raises:
         ValueError: for shapes that don't fit together, for missing running statistics in evaluation, for a training
-            batch with one value per channel, and for an unknown activation.
+            batch with one value per channel or an ``eps`` that is not positive, and for an unknown activation.
         TypeError: for an input that is not floating point, and for float64 input with parameters of lower precision.
 
     Source: Nam & Kim, *Batch-Instance Normalization for Adaptively Style-Invariant Neural Networks*, NeurIPS 2018,
@@ -66,16 +68,19 @@ def batch_instance_norm(
     )  # fmt: skip
     if training and input.numel() == input.shape[1] > 0:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
-    if residual is None and not training and _is_batch_norm(input, gate, weight, bias, running_mean, running_var):
+    if training and eps <= 0.0:
+        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
+    vectors = (weight, bias, running_mean, running_var)
+    if residual is None and not training and _is_batch_norm(input, gate, clip_gate, *vectors):
         return reference.batch_norm(input, weight, bias, running_mean, running_var, eps, activation, negative_slope)
     backend = operator.batch_instance_norm if use_kernels(input) else reference.batch_instance_norm
     return backend(
         input, gate, weight, bias, running_mean, running_var, training, momentum, eps,
-        residual, activation, negative_slope,
+        residual, activation, negative_slope, clip_gate,
     )  # fmt: skip
 
 
-def _is_batch_norm(input: Tensor, gate: Tensor, *vectors: Tensor | None) -> bool:
+def _is_batch_norm(input: Tensor, gate: Tensor, clip_gate: bool, *vectors: Tensor | None) -> bool:
     """Whether a call in evaluation can be left to PyTorch's batch norm: every gate is 1, and stays out of the graph.
 
     Asked on the CPU alone: the answer is in the data, for which another device's queue would have to be waited for, and
@@ -87,7 +92,7 @@ def _is_batch_norm(input: Tensor, gate: Tensor, *vectors: Tensor | None) -> bool
         return False
     dtypes = {vector.dtype for vector in vectors if vector is not None}
     batch_norm_takes_them = dtypes <= {input.dtype} or (input.dtype.itemsize == 2 and dtypes <= {torch.float32})
-    return batch_norm_takes_them and torch.equal(gate, torch.ones_like(gate))
+    return batch_norm_takes_them and bool(((gate >= 1.0) if clip_gate else (gate == 1.0)).all())
 
 
 def check_arguments(
@@ -101,7 +106,7 @@ def check_arguments(
     training: bool,
     residual: Tensor | None,
     activation: str,
-    **_: float,
+    **_: object,
 ) -> None:
     """Raise what `batch_instance_norm` promises for arguments that do not fit together."""
     _check_input(input)
@@ -123,6 +128,11 @@ def check_arguments(
 
 
 def _check_input(input: Tensor) -> None:
+    if input.is_complex():
+        raise TypeError(
+            f"expected a real floating-point input (got {input.dtype}): give real and imaginary parts as channels of "
+            "their own, torch.cat([input.real, input.imag], dim=1)"
+        )
     if not input.is_floating_point():
         raise TypeError(f"expected a floating-point input (got {input.dtype}): convert it with input.float()")
     if not 2 <= input.dim() <= 5:

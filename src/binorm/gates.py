@@ -2,31 +2,50 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
+from binorm.clipping import GROUP_KEY, RANGE
 from binorm.modules import _BatchInstanceNorm
 
 HISTOGRAM_BINS = 10
 
 
 def named_gates(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Yield the name (``layer1.0.bn1.gate``) and parameter, of shape (C,), of every gate, clipped to [0, 1].
+    """Yield the name (``layer1.0.bn1.gate``) and parameter, of shape (C,), of every gate, as in ``named_parameters()``.
 
-    A layer that a model holds twice is yielded once.
+    A layer that a model holds twice is yielded once. A parameter's values can be outside [0, 1] before `clip_gates_`,
+    and so can those of models that no ``torch.optim`` optimizer steps; `gate_summary` reads them as they are used. For
+    gates that are parametrized or pruned: the parameters that they are computed from.
     """
-    for name, module in model.named_modules():
-        if isinstance(module, _BatchInstanceNorm):
-            module.clip_gate_()
-            yield f"{name}.gate" if name else "gate", module.gate
+    for layer_name, layer in _layers(model):
+        for name, parameter in _sources(layer):
+            yield f"{layer_name}.{name}" if layer_name else name, parameter
 
 
 def gate_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
     """Yield every gate of ``model``, as `named_gates` does, without the names."""
     for _, gate in named_gates(model):
         yield gate
+
+
+def _layers(model: nn.Module) -> Iterator[tuple[str, _BatchInstanceNorm]]:
+    return ((name, each) for name, each in model.named_modules() if isinstance(each, _BatchInstanceNorm))
+
+
+def _sources(layer: _BatchInstanceNorm) -> Iterator[tuple[str, nn.Parameter]]:
+    """The parameters that a layer's gate is, or is computed from (`torch.nn.utils.parametrize` and ``prune``)."""
+    for name in ("gate", "gate_orig"):
+        parameter = layer._parameters.get(name)
+        if parameter is not None:
+            yield name, parameter
+    if parametrize.is_parametrized(layer, "gate"):
+        parametrizations = cast(nn.ModuleDict, layer.parametrizations)
+        for name, parameter in parametrizations["gate"].named_parameters():
+            yield f"parametrizations.gate.{name}", parameter
 
 
 def param_groups(
@@ -41,17 +60,32 @@ def param_groups(
         weight_decay: of everything but the gates, whose decay is 0 as in the authors' code.
 
     Returns:
-        Groups named ``weights`` and ``gates``, for any ``torch.optim`` optimizer; without gates, the first alone.
+        Groups named ``weights`` and ``gates``, for any optimizer that takes parameter groups (in ``torch.optim`` all
+        but LBFGS; Muon takes matrices and SparseAdam sparse gradients only); without gates, the first alone. The
+        entry ``gate_range`` has the group's tensors clipped also where a trainer has put float32 copies in their place.
+
+    Raises:
+        ValueError: for gates that are a part of another parameter, and so cannot have a learning rate of their own.
 
     Example:
         >>> optimizer = torch.optim.SGD(binorm.param_groups(model, lr=0.1, weight_decay=1e-4), momentum=0.9)
     """
-    gates = list(dict.fromkeys(gate_parameters(model)))  # two layers may share one
+    named = dict(named_gates(model))
+    for name, layer in _layers(model):
+        if not any(_sources(layer)):
+            raise ValueError(
+                f"the gate of {name or 'the layer'} is no parameter but a part of one, as under "
+                "FullyShardedDataParallel(use_orig_params=False), so that it cannot learn at a rate of its own: shard "
+                "with use_orig_params=True or with fully_shard, or give the optimizer model.parameters()"
+            )
+    gates = list(dict.fromkeys(named.values()))  # two layers may share one
     gate_ids = {id(gate) for gate in gates}
     weights = [parameter for parameter in model.parameters() if id(parameter) not in gate_ids]
+    clipped = all("parametrizations" not in name for name in named)
     groups: list[dict[str, Any]] = [
         {"name": "weights", "params": weights, "lr": lr, "weight_decay": weight_decay},
-        {"name": "gates", "params": gates, "lr": lr * gate_lr_scale, "weight_decay": 0.0},
+        {"name": "gates", "params": gates, "lr": lr * gate_lr_scale, "weight_decay": 0.0}
+        | ({GROUP_KEY: RANGE} if clipped else {}),
     ]
     return [group for group in groups if group["params"]]
 
@@ -78,13 +112,39 @@ class GateSummary:
 
 
 def gate_summary(model: nn.Module) -> list[GateSummary]:
-    """Summarize the gates of every batch-instance norm of ``model``, in the order of its modules."""
-    return [summarize_gates(name.removesuffix("gate").removesuffix("."), gate) for name, gate in named_gates(model)]
+    """Summarize the gates of every batch-instance norm of ``model``, in the order of its modules, as they are used.
+
+    Sharded gates (DTensors) are gathered: call it in every process. Gates that accelerate has offloaded are fetched.
+
+    Raises:
+        ValueError: for gates without values here: on the meta device, or a shard of ``FullyShardedDataParallel``.
+    """
+    return [summarize_gates(name, gate_values(layer, name)) for name, layer in _layers(model)]
 
 
-def summarize_gates(name: str, gates: torch.Tensor) -> GateSummary:
+@torch.no_grad()
+def gate_values(layer: _BatchInstanceNorm, name: str) -> Tensor:
+    """The gates that a layer computes with, shape (C,), on the CPU in float64; ``name`` is for the error message."""
+    gate = layer.gate
+    if gate.is_meta and hasattr(layer, "_hf_hook"):
+        from accelerate.utils import align_module_device  # it has put the hook there
+
+        with align_module_device(layer, "cpu"):
+            gate = layer.gate.detach().clone()
+    if hasattr(gate, "full_tensor"):  # a DTensor, whose import takes half a second
+        gate = gate.full_tensor()
+    if gate.is_meta or gate.shape != (layer.num_features,):
+        where = "on the meta device" if gate.is_meta else f"a shard of shape {tuple(gate.shape)}"
+        raise ValueError(
+            f"the gate of {name or 'the layer'} has no values here (it is {where}, of {layer.num_features} channels): "
+            "load the network first, or look inside FullyShardedDataParallel.summon_full_params(model)"
+        )
+    return gate.detach().double().cpu().clamp(0.0, 1.0)
+
+
+def summarize_gates(name: str, gates: Tensor) -> GateSummary:
     """Summarize gates of shape (C,), C at least 1, under the given name."""
-    values = gates.detach().double().cpu()
+    values = gates.detach().double().cpu().clamp(0.0, 1.0)
     # By exact value, in float64: torch.histc rounds, and float32's 0.7, which is below 0.7, lands above.
     bins = (values * HISTOGRAM_BINS).floor().long().clamp(0, HISTOGRAM_BINS - 1)
     return GateSummary(

@@ -1,12 +1,14 @@
 """Batch-instance normalization as layers with the constructors, buffers and errors of ``nn.BatchNorm*d``."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+from weakref import WeakSet
 
 import torch
-from torch import Tensor, nn
-from torch._C._functorch import is_functorch_wrapped_tensor
+from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from binorm.folding import GuardedEps
 from binorm.functional import batch_instance_norm
 
 
@@ -20,6 +22,8 @@ class _BatchInstanceNorm(_NormBase):
     gate: nn.Parameter
     input_dims: tuple[int, ...]  # how many dimensions an input may have; each subclass names its own
 
+    alive: ClassVar[WeakSet["_BatchInstanceNorm"]] = WeakSet()  # whose gates are clipped after an optimizer's step
+
     def __init__(
         self,
         num_features: int,
@@ -29,6 +33,7 @@ class _BatchInstanceNorm(_NormBase):
         track_running_stats: bool = True,
         *,
         gate_init: float = 1.0,
+        bias: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -36,27 +41,50 @@ class _BatchInstanceNorm(_NormBase):
             raise ValueError(
                 f"gate_init should be in [0, 1], from instance norm (0) to batch norm (1) (got {gate_init})"
             )
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device=device, dtype=dtype)
+        without_bias = {} if bias else {"bias": False}  # PyTorch's norms have the argument since 2.13 or so
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device=device, dtype=dtype, **without_bias
+        )
         self.gate_init = float(gate_init)
         self.gate = nn.Parameter(torch.full((num_features,), self.gate_init, device=device, dtype=dtype))
+        _BatchInstanceNorm.alive.add(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Come alive as a copy, or from a pickle."""
+        super().__setstate__(state)
+        _BatchInstanceNorm.alive.add(self)
 
     def reset_parameters(self) -> None:
         """Set weight to 1, bias to 0, the gate to ``gate_init`` and the running statistics to their start."""
         super().reset_parameters()
-        if hasattr(self, "gate"):  # the base class calls this before the gate exists
-            nn.init.constant_(self.gate, self.gate_init)
+        if hasattr(self, "gate"):  # the base class calls this before there is one
+            self._reset_gate(self.gate_init)
 
-    def clip_gate_(self) -> None:
-        """Project the stored gate onto [0, 1], in place.
+    def _reset_gate(self, value: float) -> None:
+        if "gate" in self._parameters:
+            nn.init.constant_(self.gate, value)
+        else:  # parametrized
+            self.gate = torch.full_like(self.gate, value)
 
-        Every forward pass and every ``state_dict()`` does this by itself. It writes through ``.data``, outside of the
-        graph: a differentiable clamp has a zero or halved gradient at the bounds, where gates start and often live, and
-        a counted in-place change would forbid the backward pass of two forward passes.
-        """
-        self.gate.data.clamp_(0.0, 1.0)
+    @property
+    def eps(self) -> float:
+        """Added to every variance. While gates are below 1, arithmetic on tensors with it is refused: `GuardedEps`."""
+        eps: float = vars(self)["eps"]
+        return eps if torch.compiler.is_compiling() or self._computes_batch_norm() else GuardedEps(eps)
+
+    @eps.setter
+    def eps(self, eps: float) -> None:
+        vars(self)["eps"] = float(eps)
+
+    def _computes_batch_norm(self) -> bool:
+        """Whether every gate is 1; without an answer (on meta, sharded away) there is no reason to refuse anything."""
+        gate = getattr(self, "gate", None)
+        return gate is None or gate.is_meta or bool((gate.detach() >= 1.0).all())
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize ``input``, (N, C, *spatial), into a tensor of the same shape and dtype."""
+        if isinstance(input, fx.Proxy):
+            return self._traced(input)
         return self._normalize(input)
 
     def _normalize(
@@ -69,38 +97,34 @@ class _BatchInstanceNorm(_NormBase):
     ) -> Tensor:
         """Check, count, and compute; the last three arguments are those of `binorm.functional.batch_instance_norm`."""
         self._check_input_dim(input)
-        gate = self._projected_gate()
         updates = self.training and self.track_running_stats
         if updates and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         reads_or_updates = updates or not self.training
         return self._compute(
             input,
-            gate,
+            self.gate,
             self.weight,
             self.bias,
             self.running_mean if reads_or_updates else None,
             self.running_var if reads_or_updates else None,
             self.training or self.running_mean is None,  # without running statistics, evaluation uses the batch's
             self._running_share() if updates else 0.0,
-            self.eps,
+            vars(self)["eps"],
             residual=residual,
             activation=activation,
             negative_slope=negative_slope,
+            clip_gate=True,
         )
 
     def _compute(self, input: Tensor, gate: Tensor, *arguments: Any, **fused: Any) -> Tensor:
         """`binorm.functional.batch_instance_norm`; synchronised layers compute in their own way."""
         return batch_instance_norm(input, gate, *arguments, **fused)
 
-    def _projected_gate(self) -> Tensor:
-        """The gate in [0, 1], projected in its storage where it has one of its own."""
-        exporting = torch.compiler.is_exporting()
-        if exporting or (not torch.compiler.is_compiling() and is_functorch_wrapped_tensor(self.gate)):
-            # The clipped value with the gate's own gradient, which a clamp alone would cut at the bounds.
-            return self.gate + (self.gate.clamp(0.0, 1.0) - self.gate).detach()
-        self.clip_gate_()
-        return self.gate
+    def _traced(self, *inputs: Any) -> Any:
+        """Stay one call in a graph of ``torch.fx``, as its tracer does with PyTorch's own layers."""
+        tracer = next(each.tracer for each in inputs if isinstance(each, fx.Proxy))
+        return tracer.create_proxy("call_module", tracer.path_of_module(self), inputs, {})
 
     def extra_repr(self) -> str:
         """Batch norm's, and the gate's start where it is not 1."""
@@ -118,9 +142,33 @@ class _BatchInstanceNorm(_NormBase):
             expected = " or ".join(f"{dims}D" for dims in self.input_dims)
             raise ValueError(f"expected {expected} input (got {input.dim()}D input)")
 
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        self.clip_gate_()
-        super()._save_to_state_dict(destination, prefix, keep_vars)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or convert; a gate that leaves meta is never what happened to be in its new memory."""
+        gate = self._parameters.get("gate")
+        if gate is not None and gate.is_meta:
+            others = [*self.parameters(recurse=False), *self.buffers(recurse=False)]
+            beside = next((each for each in others if not each.is_meta and each.is_floating_point()), None)
+            if beside is not None:  # a loader found all but the gate: a batch norm's checkpoint
+                self.gate = nn.Parameter(torch.ones_like(gate, device=beside.device, dtype=beside.dtype))
+                gate = self.gate
+        was_meta = gate is not None and gate.is_meta
+        super()._apply(fn, recurse)
+        if was_meta and not self.gate.is_meta:
+            self._reset_gate(self.gate_init)
+        return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set it; and where ``transformers`` has put fresh memory in the gate's place, the gate too.
+
+        ``from_pretrained`` gives parameters that a checkpoint lacks uninitialised memory, initialises the layers that
+        it knows, and marks every layer, and the parameters that it did find, as initialised.
+        """
+        super().__setattr__(name, value)
+        gate = self._parameters.get("gate") if name == "_is_hf_initialized" and value else None
+        if gate is not None and not getattr(gate, name, False):
+            is_batch_norms = getattr(self.weight if self.affine else self.running_mean, name, False)
+            with torch.no_grad():
+                self._reset_gate(1.0 if is_batch_norms else self.gate_init)
 
     def _load_from_state_dict(
         self,
@@ -132,11 +180,11 @@ class _BatchInstanceNorm(_NormBase):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        state_dict = self._with_gate(state_dict, prefix, local_metadata, error_msgs)
+        if "gate" in self._parameters:  # not parametrized or pruned: then there is nothing to add to
+            state_dict = self._with_gate(state_dict, prefix, local_metadata, error_msgs)
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
-        self.clip_gate_()
 
     def _with_gate(
         self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], error_msgs: list[str]
@@ -144,7 +192,7 @@ class _BatchInstanceNorm(_NormBase):
         """Add gate 1 to a batch norm's state, and say what is wrong with anything that is no state of either norm."""
         key = prefix + "gate"
         if key in state_dict:
-            if torch.isnan(state_dict[key]).any():
+            if not state_dict[key].is_meta and torch.isnan(state_dict[key]).any():
                 error_msgs.append(f"{key} holds NaN: the network had diverged when it was saved")
             return state_dict
         batch_norm_keys = [prefix + name for name in ("weight", "bias", "running_mean", "running_var")]
@@ -152,8 +200,10 @@ class _BatchInstanceNorm(_NormBase):
         absent = [k for k in own_keys if k not in state_dict]
         # A batch norm without tensors leaves nothing but its version.
         if not absent and (own_keys or local_metadata):
-            device = state_dict[own_keys[0]].device if own_keys else self.gate.device
-            return {**state_dict, key: torch.ones_like(self.gate, device=device)}
+            like = state_dict[own_keys[0]] if own_keys else self.gate
+            assigned = local_metadata.get("assign_to_params_buffers", False)  # then the loaded dtypes are the layer's
+            gate = torch.ones_like(self.gate, device=like.device, dtype=like.dtype if assigned else None)
+            return {**state_dict, key: gate}
         if any(k in state_dict for k in own_keys):
             error_msgs.append(
                 f"{prefix}* is the state of neither a batch-instance norm (no gate) nor a batch norm "
@@ -181,9 +231,9 @@ class BatchInstanceNorm2d(_BatchInstanceNorm):
 
     x̂_BN is normalized with the mean and biased variance of a channel over (N, H, W) in training, and with their running
     averages in evaluation; x̂_IN always with those of each (sample, channel) over (H, W). The gate ρ starts at
-    ``gate_init`` and stays in [0, 1] by itself, with any optimizer: every forward pass and every ``state_dict()``
-    projects it. Its gradient is small, so train it with 10 times the learning rate and without weight decay:
-    `binorm.param_groups` does.
+    ``gate_init`` and stays in [0, 1] by itself: every pass computes with its projection, and after the step of a
+    ``torch.optim`` optimizer that holds it the stored value is projected too (`binorm.clip_gates_`). Its gradient is
+    small, so train it with 10 times the learning rate and without weight decay: `binorm.param_groups` does.
 
     Drops in for ``nn.BatchNorm2d``: same arguments, buffers and errors, and it loads a batch norm's state dict (every
     gate is then 1, which is batch norm).
@@ -195,6 +245,7 @@ class BatchInstanceNorm2d(_BatchInstanceNorm):
         affine: learn ``weight`` (γ) and ``bias`` (β). The gate is learned either way.
         track_running_stats: keep running statistics; without them evaluation uses the batch's own.
         gate_init: where the gate starts: 1 is batch norm, as in the paper, 0 is instance norm.
+        bias: whether ``affine`` includes β.
         device: where the parameters live.
         dtype: of the parameters; lower-precision input with float32 parameters works.
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from binorm.modules import BatchInstanceNorm2d
 
@@ -79,6 +79,8 @@ class BatchInstanceNormAct2d(BatchInstanceNorm2d):
 
     def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
         """Normalize ``input``, (N, C, H, W), add ``residual`` of the same shape, activate."""
+        if isinstance(input, fx.Proxy):
+            return self._traced(input) if residual is None else self._traced(input, residual)
         drops = not isinstance(self.drop, nn.Identity)
         fused = None if drops else _fused_activation(self.act)
         if fused is not None:

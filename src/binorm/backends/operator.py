@@ -4,7 +4,8 @@ One read of the input gives the statistics of both norms, a second the output,
 
     y = activation(scale * (x - instance_mean) + shift + residual),
 
-with one scale and shift for each (sample, channel). The backward pass reads input and gradient twice: for two sums of
+with one scale and shift for each (sample, channel). With ``clip_gate`` the gate is projected onto [0, 1] as it is read,
+and its gradient is that of the projected gate. The backward pass reads input and gradient twice: for two sums of
 each (sample, channel), then for the gradient of the input, which is affine in both. Saved for it are the input (and
 the residual, where there is an activation) and O(N·C) numbers. Kernels (C++ in `binorm.backends.cpu`, Triton in
 `binorm.backends.triton`) register for a device; second derivatives go through `binorm.backends.reference`.
@@ -23,14 +24,14 @@ library.define(
     # statistics: (2, N + 1, C), means before variances, those of the instances before the batch's (or the given ones)
     """batch_instance_norm(
         Tensor input, Tensor gate, Tensor? weight, Tensor? bias, Tensor? residual, Tensor? mean, Tensor? var,
-        float eps, str activation, float negative_slope
+        float eps, str activation, float negative_slope, bool clip_gate=False
     ) -> (Tensor output, Tensor statistics)""",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 library.define(
     """batch_instance_norm_backward(
         Tensor grad_output, Tensor input, Tensor gate, Tensor? weight, Tensor? bias, Tensor? residual,
-        Tensor statistics, bool training, float eps, str activation, float negative_slope
+        Tensor statistics, bool training, float eps, str activation, float negative_slope, bool clip_gate=False
     ) -> (Tensor grad_input, Tensor grad_gate, Tensor grad_weight, Tensor grad_bias, Tensor grad_residual)""",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
@@ -58,6 +59,7 @@ def batch_instance_norm(
     residual: Tensor | None,
     activation: str,
     negative_slope: float,
+    clip_gate: bool,
 ) -> Tensor:
     """Normalize ``input`` with the kernel of its device; the arguments are checked already."""
     input = in_batch_norm_layout(input)
@@ -65,7 +67,7 @@ def batch_instance_norm(
         residual = _as_laid_out(residual, input)
     mean, var = (None, None) if training else (running_mean, running_var)
     output, statistics = _differentiable(
-        input, gate, weight, bias, residual, mean, var, eps, activation, negative_slope
+        input, gate, weight, bias, residual, mean, var, eps, activation, negative_slope, clip_gate
     )
     if training and (running_mean is not None or running_var is not None):
         count = input.numel() // input.shape[1]
@@ -99,7 +101,7 @@ class _BatchInstanceNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
         if grad_output is None:
-            return (None,) * 10
+            return (None,) * 11
         input, gate, weight, bias, residual, mean, var, statistics = ctx.saved_tensors
         batched = torch._C._functorch.is_legacy_batchedtensor(grad_output)  # is_grads_batched=True: no kernel knows it
         if torch.is_grad_enabled() or batched:  # the former where gradients will be differentiated (create_graph=True)
@@ -120,7 +122,7 @@ class _BatchInstanceNorm(torch.autograd.Function):
             grad_weight if needs[2] else None,
             grad_bias if needs[3] else None,
             grad_residual if needs[4] else None,
-            None, None, None, None, None,
+            None, None, None, None, None, None,
         )  # fmt: skip
 
 
@@ -132,6 +134,7 @@ def _differentiable_gradients(
     eps: float,
     activation: str,
     negative_slope: float,
+    clip_gate: bool,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of input, gate, weight, bias and residual by the reference, with a graph of their own if wanted."""
     # New views: the graph of a saved tensor must not lead back into this node.
@@ -141,7 +144,7 @@ def _differentiable_gradients(
     assert x is not None and gate is not None  # noqa: S101, PT018 - for the type checker
     with torch.enable_grad():
         output = reference.batch_instance_norm(
-            x, gate, weight, bias, mean, var, mean is None, 0.0, eps, residual, activation, negative_slope
+            x, gate, weight, bias, mean, var, mean is None, 0.0, eps, residual, activation, negative_slope, clip_gate
         )
     wanted = [each for each in views if each is not None and each.requires_grad]
     create_graph = torch.is_grad_enabled()

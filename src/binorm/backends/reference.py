@@ -26,6 +26,7 @@ def batch_instance_norm(
     residual: Tensor | None = None,
     activation: str = "identity",
     negative_slope: float = 0.01,
+    clip_gate: bool = False,
     *,
     merge: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor, Tensor]] | None = None,
 ) -> Tensor:
@@ -34,6 +35,7 @@ def batch_instance_norm(
     ``merge`` makes the batch's mean, biased variance and number of values a channel from those of this process.
     """
     input = in_batch_norm_layout(input)
+    gate = clipped(gate) if clip_gate else gate
     if input.numel() == 0 and merge is None:
         return _normalize_nothing(input, gate, weight, bias, residual)
     # Half precision accumulates in float32: a sum over one 500x500 instance already overflows float16.
@@ -57,7 +59,7 @@ def batch_instance_norm(
     # which the shorter scale * x + shift' would lose.
     gate = gate.to(dtype)
     batch_rstd = (batch_var + eps).rsqrt()
-    scale = gate * batch_rstd + (1 - gate) * (instance_var + eps).rsqrt()
+    scale = gate * batch_rstd + (1 - gate) * _inverse_root(instance_var, eps)
     shift = gate * batch_rstd * (instance_mean - batch_mean)
     if weight is not None:
         scale, shift = scale * weight.to(dtype), shift * weight.to(dtype)
@@ -72,6 +74,15 @@ def batch_instance_norm(
         output = output + residual.to(input.dtype)
     # In the input's dtype: compiled, the backward pass of an activation keeps what it saw.
     return _activate(output.to(input.dtype), activation, negative_slope)
+
+
+def clipped(gate: Tensor) -> Tensor:
+    """The gate projected onto [0, 1], to the bit, with the gradient of the gate itself, in any order and transform.
+
+    A clamp's own gradient is 0 or halved at the bounds, where gates start and often live: they would never move.
+    """
+    stopped = gate.detach()
+    return stopped.clamp(0.0, 1.0) + (gate - stopped)
 
 
 def batch_norm(
@@ -113,6 +124,13 @@ def _instance_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     # Inductor makes one Welford pass of var_mean; a mean, then a mean of squares, would read x twice.
     var, mean = torch.var_mean(x, tuple(range(2, x.dim())), correction=0)
     return mean, var
+
+
+def _inverse_root(var: Tensor, eps: float) -> Tensor:
+    """(var + eps)^-1/2; 0 where both are 0: the instance is constant, and x - instance_mean 0 in all of it."""
+    if eps > 0.0:
+        return (var + eps).rsqrt()
+    return torch.where(var == 0.0, 0.0, torch.where(var == 0.0, 1.0, var).rsqrt())
 
 
 def _batch_statistics(instance_mean: Tensor, instance_var: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,10 +8,11 @@ namespace {
 
 constexpr int64_t kChannelsAtOnce = 64;
 
-// (var + eps)^-1/2; one value has no instance norm: 0.
+// (var + eps)^-1/2; 0 where an instance has nothing to normalize: one value, or eps 0 and all values equal.
 template <typename A>
 BINORM_INLINE A inverse_root(A var, A eps, bool spread = true) {
-  return spread ? 1 / std::sqrt(var + eps) : 0;
+  const A sum = var + eps;
+  return spread && sum != 0 ? 1 / std::sqrt(sum) : 0;
 }
 
 template <typename T>

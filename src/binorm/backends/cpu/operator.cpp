@@ -122,7 +122,7 @@ template <typename T>
 Forward forward_of(
     const Tensor& input, const Tensor& gate, const OptionalTensor& weight, const OptionalTensor& bias,
     const OptionalTensor& residual, const OptionalTensor& mean, const OptionalTensor& var, double eps,
-    const std::string& activation, double negative_slope) {
+    const std::string& activation, double negative_slope, bool clip_gate) {
   using A = typename Problem<T>::A;
   constexpr ScalarType accumulator = std::is_same_v<A, double> ? ScalarType::Double : ScalarType::Float;
   Problem<T> p = problem_of<T>(input, eps, activation, negative_slope);
@@ -131,7 +131,7 @@ Forward forward_of(
     check_like_input("residual", *residual, input);
     p.residual = static_cast<const T*>(residual->const_data_ptr());
   }
-  const auto gates = read_vector(gate, 1, p.channels), weights = read_vector(weight, 1, p.channels),
+  const auto gates = read_gate(gate, p.channels, clip_gate), weights = read_vector(weight, 1, p.channels),
              biases = read_vector(bias, 0, p.channels);
   p.gate = gates.data(), p.weight = weights.data(), p.bias = biases.data();
 
@@ -158,7 +158,7 @@ template <typename T>
 Backward backward_of(
     const Tensor& grad_output, const Tensor& input, const Tensor& gate, const OptionalTensor& weight,
     const OptionalTensor& bias, const OptionalTensor& residual, const Tensor& statistics, bool training,
-    double eps, const std::string& activation, double negative_slope) {
+    double eps, const std::string& activation, double negative_slope, bool clip_gate) {
   using A = typename Problem<T>::A;
   Problem<T> p = problem_of<T>(input, eps, activation, negative_slope);
   p.training = training;
@@ -168,7 +168,7 @@ Backward backward_of(
     check_like_input("residual", *residual, input);
     p.residual = static_cast<const T*>(residual->const_data_ptr());
   }
-  const auto gates = read_vector(gate, 1, p.channels), weights = read_vector(weight, 1, p.channels),
+  const auto gates = read_gate(gate, p.channels, clip_gate), weights = read_vector(weight, 1, p.channels),
              biases = read_vector(bias, 0, p.channels);
   p.gate = gates.data(), p.weight = weights.data(), p.bias = biases.data();
   use_statistics(p, statistics);
@@ -216,19 +216,21 @@ auto with_type_of(const Tensor& input, F f) {
 
 Forward batch_instance_norm(
     Tensor input, Tensor gate, OptionalTensor weight, OptionalTensor bias, OptionalTensor residual,
-    OptionalTensor mean, OptionalTensor var, double eps, std::string activation, double negative_slope) {
+    OptionalTensor mean, OptionalTensor var, double eps, std::string activation, double negative_slope,
+    bool clip_gate) {
   return with_type_of(input, [&]<typename T>(T*) {
-    return forward_of<T>(input, gate, weight, bias, residual, mean, var, eps, activation, negative_slope);
+    return forward_of<T>(input, gate, weight, bias, residual, mean, var, eps, activation, negative_slope, clip_gate);
   });
 }
 
 Backward batch_instance_norm_backward(
     Tensor grad_output, Tensor input, Tensor gate, OptionalTensor weight, OptionalTensor bias,
     OptionalTensor residual, Tensor statistics, bool training, double eps, std::string activation,
-    double negative_slope) {
+    double negative_slope, bool clip_gate) {
   return with_type_of(input, [&]<typename T>(T*) {
     return backward_of<T>(
-        grad_output, input, gate, weight, bias, residual, statistics, training, eps, activation, negative_slope);
+        grad_output, input, gate, weight, bias, residual, statistics, training, eps, activation, negative_slope,
+        clip_gate);
   });
 }
 

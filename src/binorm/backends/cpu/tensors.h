@@ -84,6 +84,14 @@ std::vector<double> read_vector(const OptionalTensor& vector, double otherwise, 
   return values;
 }
 
+// The gates, projected onto [0, 1] if asked; NaN stays NaN.
+std::vector<double> read_gate(const Tensor& gate, int64_t channels, bool clip) {
+  std::vector<double> values = read_vector(gate, 1, channels);
+  if (clip)
+    for (double& value : values) value = std::clamp(value, 0.0, 1.0);
+  return values;
+}
+
 Tensor vector_of(const std::vector<double>& values, const Tensor& like) {
   Tensor vector = torch::stable::new_empty(like, {int64_t(values.size())});
   with_vector_type(vector, [&](auto* data) {

@@ -6,7 +6,14 @@
 import triton
 import triton.language as tl
 
-from binorm.backends.triton.blocks import load_coefficients, load_vector, locate, preactivation, through_activation
+from binorm.backends.triton.blocks import (
+    inverse_root,
+    load_coefficients,
+    load_vector,
+    locate,
+    preactivation,
+    through_activation,
+)
 
 
 @triton.jit(do_not_specialize=["samples"])
@@ -128,7 +135,7 @@ def _sum_over_batch(
         product += tl.fma(mean - batch_mean[None, :], s0, s1)  # where the mask is off, both sums are 0
         if not SINGLE:
             var = tl.load(place + (samples.to(tl.int64) + 1) * channels, mask=mask, other=1.0)
-            scaled += tl.rsqrt(var + EPS) * s1
+            scaled += inverse_root(var, EPS) * s1
     return tl.sum(total, 0), tl.sum(product, 0), tl.sum(scaled, 0)
 
 

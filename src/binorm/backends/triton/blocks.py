@@ -73,6 +73,15 @@ def load_vector(pointer, channel, exists, default, dtype: tl.constexpr):
 
 
 @triton.jit
+def inverse_root(var, EPS: tl.constexpr):
+    """(var + eps)^-1/2 of instances; 0 where both are 0: the instance is constant."""
+    root = tl.rsqrt(var + EPS)
+    if EPS == 0.0:
+        root = tl.where(var == 0.0, 0.0, root)
+    return root
+
+
+@triton.jit
 def load_coefficients(
     gate_ptr, weight_ptr, bias_ptr, statistics_ptr, samples, channels, channel, instance, exists,
     EPS: tl.constexpr, SINGLE: tl.constexpr,
@@ -104,7 +113,7 @@ def load_coefficients(
     if SINGLE:
         instance_rstd = tl.zeros_like(mean)
     else:
-        instance_rstd = tl.rsqrt(tl.load(statistics_ptr + var_distance + instance, mask=exists, other=1.0) + EPS)
+        instance_rstd = inverse_root(tl.load(statistics_ptr + var_distance + instance, mask=exists, other=1.0), EPS)
     scale = weight * tl.fma(gate, batch_rstd, (1.0 - gate) * instance_rstd)
     shift = tl.fma(weight * gate * batch_rstd, distance, bias)
     return weight, gate, batch_rstd, instance_rstd, mean, distance, scale, shift

@@ -23,11 +23,12 @@ def forward(
     eps: float,
     activation: str,
     negative_slope: float,
+    clip_gate: bool,
 ) -> tuple[Tensor, Tensor]:
     """The operator ``binorm::batch_instance_norm`` of a non-empty input; see `binorm.backends.operator`."""
     shape = (samples, channels, _) = (*input.shape[:2], math.prod(input.shape[2:]))
     plan = plan_for(*shape, not input.is_contiguous())
-    vectors = [_dense(each) for each in (gate, weight, bias)]
+    vectors = [_dense(each) for each in (_read(gate, clip_gate), weight, bias)]
     output = torch.empty_like(input)
     dtype = torch.promote_types(input.dtype, torch.float32)
     statistics = input.new_empty((2, samples + 1, channels), dtype=dtype)
@@ -55,6 +56,7 @@ def backward(
     eps: float,
     activation: str,
     negative_slope: float,
+    clip_gate: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The operator ``binorm::batch_instance_norm_backward`` of a non-empty input."""
     shape = (*input.shape[:2], math.prod(input.shape[2:]))
@@ -65,7 +67,7 @@ def backward(
         torch.empty_like(gate if each is None else each, memory_format=torch.contiguous_format)
         for each in (gate, weight, bias)
     )
-    vectors = [_dense(each) for each in (gate, weight, bias)]
+    vectors = [_dense(each) for each in (_read(gate, clip_gate), weight, bias)]
     sums = torch.empty_like(statistics)
     partial_sums = plan.room_for_chunks(sums)
     with torch.cuda.device_of(input):
@@ -105,6 +107,10 @@ def _in_two_floats(number: float) -> tuple[float, float]:
     """Two float32 numbers, as Triton passes them, whose sum has nearly all digits of a float64."""
     rounded = struct.unpack("f", struct.pack("f", number))[0]
     return rounded, number - rounded
+
+
+def _read(gate: Tensor, clip_gate: bool) -> Tensor:
+    return gate.clamp(0.0, 1.0) if clip_gate else gate
 
 
 def _dense(vector: Tensor | None) -> Tensor | None:
