@@ -8,6 +8,7 @@ from binorm.modules import BatchInstanceNorm1d, BatchInstanceNorm2d, BatchInstan
 from binorm.norm_act import BatchInstanceNormAct2d
 from binorm.norm_layers import freeze_, norm_layers, unfreeze_, update_statistics
 from binorm.sync import SyncBatchInstanceNorm, convert_sync_batch_instance_norm
+from binorm.timm_registry import register_with_timm
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ __all__ = [
     "named_gates",
     "norm_layers",
     "param_groups",
+    "register_with_timm",
     "revert_to_batch_norm",
     "unfreeze_",
     "update_statistics",

@@ -1,7 +1,7 @@
 """Batch-instance normalization as layers with the constructors, buffers and errors of ``nn.BatchNorm*d``."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 from weakref import WeakSet
 
 import torch
@@ -125,6 +125,13 @@ class _BatchInstanceNorm(_NormBase):
         """Stay one call in a graph of ``torch.fx``, as its tracer does with PyTorch's own layers."""
         tracer = next(each.tracer for each in inputs if isinstance(each, fx.Proxy))
         return tracer.create_proxy("call_module", tracer.path_of_module(self), inputs, {})
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Called by ``torch.jit.script`` before it compiles a module."""
+        raise RuntimeError(
+            "torch.jit.script cannot compile a batch-instance norm: record the network with "
+            "torch.jit.trace(model.eval(), example), or use torch.export, or torch.compile"
+        )
 
     def extra_repr(self) -> str:
         """Batch norm's, and the gate's start where it is not 1."""

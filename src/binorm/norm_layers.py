@@ -69,9 +69,7 @@ def _evaluate(layer: nn.Module, _: Any) -> None:
 
 
 @torch.no_grad()
-def update_statistics(
-    model: nn.Module, loader: Iterable[Any], device: torch.device | str | None = None
-) -> None:
+def update_statistics(model: nn.Module, loader: Iterable[Any], device: torch.device | str | None = None) -> None:
     """Compute the running statistics of all norm layers anew, as plain averages over the batches of ``loader``.
 
     After weight averaging (as ``torch.optim.swa_utils.update_bn``, which passes batch-instance norms by), for precise
