@@ -37,8 +37,7 @@ def test_compiled_layer_clips_computes_and_differentiates_as_eager(shape, traini
     expected = outputs_and_gradients(eager, eager, inputs)
     for ours, theirs in zip(outputs_and_gradients(compiled, layer, inputs), expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
-    assert layer.gate.min() == 0
-    assert layer.gate.max() == 1
+    assert layer.gate.min() < 0 or layer.gate.max() > 1  # read, not written
 
 
 def test_gates_of_a_compiled_layer_move_in_training() -> None:

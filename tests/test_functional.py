@@ -171,10 +171,19 @@ def test_one_value_per_channel_raises_batch_norms_error_in_training(shape) -> No
     assert str(ours.value) == str(batch_norms.value)
 
 
-@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool], ids=str)
 def test_input_that_is_not_floating_point_is_refused_with_its_dtype(dtype) -> None:
     with pytest.raises(TypeError, match=f"expected a floating-point input .*{dtype}"):
         batch_instance_norm(torch.ones(2, 3, 4, 4).to(dtype), torch.ones(3), training=True)
+
+
+def test_complex_input_is_refused_with_advice_that_keeps_its_imaginary_part() -> None:
+    x = torch.randn(2, 3, 4, 4, dtype=torch.complex64)
+    with pytest.raises(
+        TypeError, match=r"real floating-point input .*complex64.*torch\.cat\(\[input\.real, input\.imag"
+    ):
+        batch_instance_norm(x, torch.ones(3), training=True)
+    batch_instance_norm(torch.cat([x.real, x.imag], dim=1), torch.ones(6), training=True)
 
 
 @pytest.mark.parametrize("name", ["gate", "weight", "bias", "running_mean", "running_var"])

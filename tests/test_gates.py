@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils import parametrize, prune
 
 import binorm
 from binorm import BatchInstanceNorm2d, gate_parameters, gate_summary, named_gates, param_groups
@@ -73,10 +74,14 @@ def test_other_parameters_called_gate_are_no_gates() -> None:
 @pytest.mark.parametrize(
     "read", [named_gates, gate_parameters, gate_summary, lambda model: param_groups(model, lr=0.1)]
 )
-def test_every_way_to_the_gates_shows_them_clipped(read) -> None:
+def test_no_way_to_the_gates_changes_them(read) -> None:
     model = nn.Sequential(layer_with_gates([-1.0, 0.5, 2.0]))
     list(read(model))
-    assert torch.equal(model[0].gate, torch.tensor([0.0, 0.5, 1.0]))
+    assert torch.equal(model[0].gate, torch.tensor([-1.0, 0.5, 2.0]))
+
+
+def test_summary_is_of_the_gates_as_they_are_used() -> None:
+    assert gate_summary(layer_with_gates([-1.0, 0.5, 2.0])) == gate_summary(layer_with_gates([0.0, 0.5, 1.0]))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -107,6 +112,7 @@ def test_gates_learn_ten_times_as_fast_and_do_not_decay() -> None:
         "name": "gates",
         "lr": 1.0,
         "weight_decay": 0.0,
+        "gate_range": (0.0, 1.0),
     }
     assert [id(gate) for gate in gates["params"]] == [id(model.first.gate), id(model.block[1].gate)]
 
@@ -181,3 +187,77 @@ def test_summary_is_free_of_the_graph() -> None:
     layer = layer_with_gates([0.2, 0.4])
     assert isinstance(gate_summary(layer)[0].mean, float)
     assert layer.gate.grad is None
+
+
+class Sigmoid(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(x)
+
+    def right_inverse(self, gate: torch.Tensor) -> torch.Tensor:
+        return torch.logit(gate)
+
+
+class OneForAll(nn.Module):
+    """A single number for all channels."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.expand(4)
+
+    def right_inverse(self, gate: torch.Tensor) -> torch.Tensor:
+        return gate[:1].clone()
+
+
+def computed_gate(how: str) -> nn.Module:
+    layer = layer_with_gates([0.1, 0.2, 0.3, 0.4])
+    if how == "pruned":
+        prune.l1_unstructured(layer, "gate", amount=2)
+    else:
+        parametrize.register_parametrization(layer, "gate", Sigmoid() if how == "sigmoid" else OneForAll())
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("how", "name", "mean"),
+    [
+        ("pruned", "gate_orig", 0.175),
+        ("sigmoid", "parametrizations.gate.original", 0.25),
+        ("one for all", "parametrizations.gate.original", 0.1),
+    ],
+)
+def test_a_gate_that_is_computed_trains_by_what_it_is_computed_from(how, name, mean) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), computed_gate(how))
+    ((found, parameter),) = named_gates(model)
+    assert found == f"1.{name}"
+    assert parameter is dict(model.named_parameters())[found]
+    assert gate_summary(model)[0].mean == pytest.approx(mean)
+    grouped = [id(each) for group in param_groups(model, lr=0.1) for each in group["params"]]
+    assert sorted(grouped) == sorted(id(each) for each in model.parameters())
+    optimizer = torch.optim.SGD(param_groups(model, lr=10.0))
+    before = parameter.detach().clone()
+    model(torch.randn(4, 3, 5, 5) * torch.rand(4, 1, 1, 1)).pow(3).mean().backward()
+    optimizer.step()
+    expected = before - 100.0 * parameter.grad
+    if how == "pruned":
+        expected = expected.clamp(0, 1)
+    torch.testing.assert_close(parameter.detach(), expected)
+    other = nn.Sequential(nn.Conv2d(3, 4, 1), computed_gate(how))
+    other.load_state_dict(model.state_dict())  # its own state, not a batch norm's without a gate
+    assert torch.equal(other[1].gate, model[1].gate)
+
+
+def test_gates_that_are_not_here_are_an_error_that_says_where() -> None:
+    with pytest.raises(ValueError, match="the gate of 1 has no values here .it is on the meta device, of 3 channels"):
+        gate_summary(nn.Sequential(nn.Identity(), BatchInstanceNorm2d(3, device="meta")))
+    shard = nn.Sequential(BatchInstanceNorm2d(3))
+    shard[0].gate = nn.Parameter(torch.empty(0))  # as FullyShardedDataParallel leaves it in some process
+    with pytest.raises(ValueError, match=r"of 0 has no values here .it is a shard of shape \(0,\).*summon_full_params"):
+        gate_summary(shard)
+
+
+def test_a_gate_inside_of_another_parameter_cannot_have_a_group() -> None:
+    layer = BatchInstanceNorm2d(3)
+    flat = nn.utils.parameters_to_vector(layer.parameters()).detach().requires_grad_()
+    del layer.gate
+    layer.gate = flat[-3:]
+    with pytest.raises(ValueError, match=r"the gate of the layer is no parameter.*use_orig_params=True"):
+        param_groups(layer, lr=0.1)

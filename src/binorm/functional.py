@@ -70,6 +70,7 @@ def batch_instance_norm(
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
     if training and eps <= 0.0:
         raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
+    eps = float(eps)  # a layer's is a `binorm.folding.GuardedEps`
     vectors = (weight, bias, running_mean, running_var)
     if residual is None and not training and _is_batch_norm(input, gate, clip_gate, *vectors):
         return reference.batch_norm(input, weight, bias, running_mean, running_var, eps, activation, negative_slope)

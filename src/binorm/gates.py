@@ -125,7 +125,7 @@ def gate_summary(model: nn.Module) -> list[GateSummary]:
 @torch.no_grad()
 def gate_values(layer: _BatchInstanceNorm, name: str) -> Tensor:
     """The gates that a layer computes with, shape (C,), on the CPU in float64; ``name`` is for the error message."""
-    gate = layer.gate
+    gate: Tensor = layer.gate
     if gate.is_meta and hasattr(layer, "_hf_hook"):
         from accelerate.utils import align_module_device  # it has put the hook there
 

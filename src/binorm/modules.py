@@ -1,7 +1,7 @@
 """Batch-instance normalization as layers with the constructors, buffers and errors of ``nn.BatchNorm*d``."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self, cast
 from weakref import WeakSet
 
 import torch
@@ -15,8 +15,10 @@ from binorm.functional import batch_instance_norm
 class _BatchInstanceNorm(_NormBase):
     """What the 1d, 2d and 3d layers share; use those.
 
-    Not a subclass of batch norm's own base, on purpose: ``nn.SyncBatchNorm.convert_sync_batchnorm`` replaces those and
-    would silently drop the gate.
+    No batch norm to ``isinstance``, on purpose. Code that looks for batch norms either changes what it finds (freezes
+    it, sets its momentum), for which there is `binorm.norm_layers`, or replaces it (``nn.SyncBatchNorm``'s conversion
+    and Lightning's ``sync_batchnorm``, frozen batch norms, folds), which would drop the gate without a word, in
+    training even where all gates are 1. To be passed by is the lesser harm: the network stays what it is.
     """
 
     gate: nn.Parameter
@@ -33,7 +35,6 @@ class _BatchInstanceNorm(_NormBase):
         track_running_stats: bool = True,
         *,
         gate_init: float = 1.0,
-        bias: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -41,17 +42,14 @@ class _BatchInstanceNorm(_NormBase):
             raise ValueError(
                 f"gate_init should be in [0, 1], from instance norm (0) to batch norm (1) (got {gate_init})"
             )
-        without_bias = {} if bias else {"bias": False}  # PyTorch's norms have the argument since 2.13 or so
-        super().__init__(
-            num_features, eps, momentum, affine, track_running_stats, device=device, dtype=dtype, **without_bias
-        )
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device=device, dtype=dtype)
         self.gate_init = float(gate_init)
         self.gate = nn.Parameter(torch.full((num_features,), self.gate_init, device=device, dtype=dtype))
         _BatchInstanceNorm.alive.add(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Come alive as a copy, or from a pickle."""
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         _BatchInstanceNorm.alive.add(self)
 
     def reset_parameters(self) -> None:
@@ -64,22 +62,25 @@ class _BatchInstanceNorm(_NormBase):
         if "gate" in self._parameters:
             nn.init.constant_(self.gate, value)
         else:  # parametrized
-            self.gate = torch.full_like(self.gate, value)
+            self.gate = torch.full_like(self.gate, value)  # type: ignore[assignment]
 
     @property
     def eps(self) -> float:
         """Added to every variance. While gates are below 1, arithmetic on tensors with it is refused: `GuardedEps`."""
         eps: float = vars(self)["eps"]
-        return eps if torch.compiler.is_compiling() or self._computes_batch_norm() else GuardedEps(eps)
+        is_recorded = torch.compiler.is_compiling() or torch._C._is_tracing()
+        return eps if is_recorded or self._computes_batch_norm() else GuardedEps(eps)
 
     @eps.setter
     def eps(self, eps: float) -> None:
         vars(self)["eps"] = float(eps)
 
     def _computes_batch_norm(self) -> bool:
-        """Whether every gate is 1; without an answer (on meta, sharded away) there is no reason to refuse anything."""
+        """Whether every gate is 1, or not here to be asked (on meta, sharded): nothing of it can be folded then."""
         gate = getattr(self, "gate", None)
-        return gate is None or gate.is_meta or bool((gate.detach() >= 1.0).all())
+        if gate is None or gate.is_meta or hasattr(gate, "full_tensor"):
+            return True
+        return bool((gate.detach() >= 1.0).all())
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize ``input``, (N, C, *spatial), into a tensor of the same shape and dtype."""
@@ -123,7 +124,7 @@ class _BatchInstanceNorm(_NormBase):
 
     def _traced(self, *inputs: Any) -> Any:
         """Stay one call in a graph of ``torch.fx``, as its tracer does with PyTorch's own layers."""
-        tracer = next(each.tracer for each in inputs if isinstance(each, fx.Proxy))
+        tracer = cast(fx.Tracer, next(each.tracer for each in inputs if isinstance(each, fx.Proxy)))
         return tracer.create_proxy("call_module", tracer.path_of_module(self), inputs, {})
 
     def __prepare_scriptable__(self) -> NoReturn:
@@ -152,14 +153,12 @@ class _BatchInstanceNorm(_NormBase):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move or convert; a gate that leaves meta is never what happened to be in its new memory."""
         gate = self._parameters.get("gate")
-        if gate is not None and gate.is_meta:
-            others = [*self.parameters(recurse=False), *self.buffers(recurse=False)]
-            beside = next((each for each in others if not each.is_meta and each.is_floating_point()), None)
-            if beside is not None:  # a loader found all but the gate: a batch norm's checkpoint
+        if gate is not None and gate.is_meta and not hasattr(self, "_hf_hook"):  # accelerate's, for what it offloads
+            beside = self.weight if self.affine else self.running_mean
+            if beside is not None and not beside.is_meta:  # a loader found all but the gate: a batch norm's checkpoint
                 self.gate = nn.Parameter(torch.ones_like(gate, device=beside.device, dtype=beside.dtype))
-                gate = self.gate
-        was_meta = gate is not None and gate.is_meta
-        super()._apply(fn, recurse)
+        was_meta = gate is not None and self.gate.is_meta
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if was_meta and not self.gate.is_meta:
             self._reset_gate(self.gate_init)
         return self
@@ -252,7 +251,6 @@ class BatchInstanceNorm2d(_BatchInstanceNorm):
         affine: learn ``weight`` (γ) and ``bias`` (β). The gate is learned either way.
         track_running_stats: keep running statistics; without them evaluation uses the batch's own.
         gate_init: where the gate starts: 1 is batch norm, as in the paper, 0 is instance norm.
-        bias: whether ``affine`` includes β.
         device: where the parameters live.
         dtype: of the parameters; lower-precision input with float32 parameters works.
 

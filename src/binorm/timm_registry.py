@@ -8,8 +8,8 @@ def register_with_timm() -> None:
     """Have timm build networks with these layers, once in a process, before ``timm.create_model``.
 
     timm pairs norms with norm-and-activation layers by tables of its own, and refuses classes that are not in them.
-    Afterwards ``norm_layer=binorm.BatchInstanceNorm2d``, its ``functools.partial``, and ``norm_layer="batchinstancenorm2d"``
-    are taken, with `BatchInstanceNormAct2d` where a network wants an activation in the norm.
+    Afterwards ``norm_layer=`` takes ``binorm.BatchInstanceNorm2d``, a ``functools.partial`` of it, and the name
+    ``"batchinstancenorm2d"``, with `BatchInstanceNormAct2d` where a network wants an activation in the norm.
 
     Raises:
         ImportError: without timm, and for a timm whose tables are elsewhere; converting a network that is built needs

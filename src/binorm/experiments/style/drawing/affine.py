@@ -66,8 +66,8 @@ def norm_as_affine(norm: nn.Module, statistics: ChannelStatistics) -> Affine:
         statistics: of its whole input.
     """
     state = {name: tensor.detach().double() for name, tensor in norm.state_dict().items()}
-    gate = state.get("gate", torch.full_like(statistics.mean, float("running_mean" in state)))
-    eps = cast(float, norm.eps)
+    gate = state.get("gate", torch.full_like(statistics.mean, float("running_mean" in state))).clamp(0.0, 1.0)
+    eps = float(cast(float, norm.eps))
     instance = (1 - gate) * (statistics.variance + eps).rsqrt()
     scale, offset = instance, instance * statistics.mean
     if "running_mean" in state:

@@ -1,0 +1,128 @@
+"""What people do to batch norms, done to both kinds: finding, freezing, refreshing statistics."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from naive import batch_of_styles
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+import binorm
+
+
+def network(norm: type[nn.Module]) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), norm(4), nn.ReLU(), nn.Dropout(0.5), nn.Conv2d(4, 4, 3), norm(4))
+
+
+NORMS = [nn.BatchNorm2d, binorm.BatchInstanceNorm2d, binorm.SyncBatchInstanceNorm, binorm.BatchInstanceNormAct2d]
+
+
+def state(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def changed(model: nn.Module, before: dict[str, Tensor]) -> set[str]:
+    return {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def train_a_step(model: nn.Module) -> None:
+    torch.manual_seed(1)
+    optimizer = torch.optim.SGD([each for each in model.parameters() if each.requires_grad], lr=0.1)
+    model(batch_of_styles((4, 3, 9, 9), torch.float32)).pow(3).mean().backward()
+    optimizer.step()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_norm_layers_are_both_kinds_each_once(norm) -> None:
+    model = network(norm)
+    model.append(model[1])
+    assert list(binorm.norm_layers(model)) == [model[1], model[5]]
+    assert list(binorm.norm_layers(nn.Sequential(nn.InstanceNorm2d(3), nn.GroupNorm(1, 3)))) == []
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("way", ["as it is", "deepcopy", "pickle", "compiled"])
+def test_frozen_norm_layers_stay_frozen_through_every_call_of_train(norm, way) -> None:
+    torch._dynamo.reset()
+    model = binorm.freeze_(network(norm))
+    model = {"deepcopy": copy.deepcopy, "pickle": lambda m: pickle.loads(pickle.dumps(m))}.get(way, lambda m: m)(model)
+    before = state(model)
+    called = torch.compile(model, backend="aot_eager", fullgraph=True) if way == "compiled" else model
+    called.train()
+    train_a_step(called)
+    assert changed(model, before) == {"0.weight", "0.bias", "4.weight", "4.bias"}
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_unfrozen_norm_layers_train_as_if_they_had_never_been_frozen(norm) -> None:
+    model, free = network(norm), network(norm)
+    binorm.freeze_(binorm.freeze_(model))  # twice is once
+    binorm.unfreeze_(model)
+    for each in (model, free):
+        each.train()
+        train_a_step(each)
+    assert not changed(model, state(free))
+    model.eval()
+    assert binorm.unfreeze_(binorm.freeze_(model)) is model
+    assert not model[1].training
+
+
+def test_a_part_can_be_frozen() -> None:
+    model = network(binorm.BatchInstanceNorm2d).train()
+    binorm.freeze_(model[:3])
+    before = state(model)
+    train_a_step(model)
+    moved = {name.partition(".")[0] for name in changed(model, before)}
+    assert moved == {"0", "4", "5"}
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("batches", ["tensors", "tuples"])
+def test_statistics_are_those_of_the_loader_as_update_bn_takes_them(norm, batches) -> None:
+    inputs = [batch_of_styles((4, 3, 9, 9), torch.float32) for _ in range(3)]
+    loader = inputs if batches == "tensors" else [(x, torch.zeros(4)) for x in inputs]
+    model, control = network(norm).eval(), network(nn.BatchNorm2d)
+    model[1].momentum = control[1].momentum = 0.3
+    torch.manual_seed(2)  # of the dropout
+    binorm.update_statistics(model, loader, device="cpu")
+    torch.manual_seed(2)
+    update_bn(loader, control, device="cpu")
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        torch.testing.assert_close(getattr(model[1], name), getattr(control[1], name))
+    assert model[1].momentum == 0.3
+    assert not any(module.training for module in model.modules())
+
+
+def test_statistics_are_taken_of_mappings_as_of_keyword_arguments() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = binorm.BatchInstanceNorm2d(3)
+
+        def forward(self, *, pixel_values: Tensor, labels: list[str]) -> Tensor:
+            return self.norm(pixel_values)
+
+    model, x = Named(), batch_of_styles((4, 3, 9, 9), torch.float32)
+    binorm.update_statistics(model, [{"pixel_values": x, "labels": ["a"]}], device="cpu")
+    torch.testing.assert_close(model.norm.running_mean, x.mean((0, 2, 3)))
+
+
+def test_frozen_and_untracked_layers_keep_their_statistics_and_errors_keep_all() -> None:
+    model = network(binorm.BatchInstanceNorm2d)
+    train_a_step(model)
+    binorm.freeze_(model[:3])
+    model.append(binorm.BatchInstanceNorm2d(4, track_running_stats=False))
+    before = state(model)
+    with pytest.raises(ValueError, match="the loader is empty"):
+        binorm.update_statistics(model, [])
+    with pytest.raises(RuntimeError, match="channels"):
+        binorm.update_statistics(model, [torch.zeros(2, 5, 9, 9)])
+    assert model.training
+    assert model[5].momentum == 0.1
+    binorm.update_statistics(model, [batch_of_styles((4, 3, 9, 9), torch.float32)])
+    moved = {name for name in changed(model, before) if name.startswith("1.")}
+    assert not moved
+    assert "5.running_mean" in changed(model, before)
