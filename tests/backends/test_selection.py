@@ -168,7 +168,8 @@ def run_tests(*arguments: str, **environment: str) -> None:
 # The interpreter is slow: some of every kind.
 INTERPRETED = (
     "of_the_formula or gate_1_is_batch_norm or moves_the_running or "
-    "(equals_its_parts and (silu or leaky_relu) and True) or nan_stays or any_layout_and_dtype"
+    "(equals_its_parts and (silu or leaky_relu) and True) or nan_stays or any_layout_and_dtype or "
+    "instance_is_constant or those_of_the_projected_gate"
 )
 
 
@@ -180,14 +181,16 @@ def test_triton_kernels_pass_their_tests_in_the_interpreter() -> None:
 def test_layers_pass_their_tests_with_the_triton_kernels() -> None:
     pytest.importorskip("triton")
     run_tests(
-        "tests/test_functional.py", "tests/test_norm_act.py", "-k", INTERPRETED,
+        "tests/test_functional.py", "tests/test_norm_act.py", "tests/test_constant_channels.py",
+        "tests/test_gate_range.py", "-k", INTERPRETED,
         BINORM_BACKEND="triton", TRITON_INTERPRET="1",
     )  # fmt: skip
 
 
 def test_layers_pass_their_tests_with_the_reference() -> None:
     run_tests(
-        "tests/test_reference.py", "tests/test_functional.py", "tests/test_norm_act.py", "-k", "not exact_as_its_parts",
+        "tests/test_reference.py", "tests/test_functional.py", "tests/test_norm_act.py",
+        "tests/test_constant_channels.py", "tests/test_gate_range.py", "-k", "not exact_as_its_parts",
         BINORM_BACKEND="reference",
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ def forward(
     eps: float,
     activation: str,
     negative_slope: float,
-    clip_gate: bool,
+    clip_gate: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """The operator ``binorm::batch_instance_norm`` of a non-empty input; see `binorm.backends.operator`."""
     shape = (samples, channels, _) = (*input.shape[:2], math.prod(input.shape[2:]))
@@ -56,7 +56,7 @@ def backward(
     eps: float,
     activation: str,
     negative_slope: float,
-    clip_gate: bool,
+    clip_gate: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The operator ``binorm::batch_instance_norm_backward`` of a non-empty input."""
     shape = (*input.shape[:2], math.prod(input.shape[2:]))
