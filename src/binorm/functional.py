@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from binorm.backends import operator, reference
-from binorm.backends.selection import is_traced, use_kernels
+from binorm.backends.selection import has_kernels, is_traced
 
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "silu", "gelu")
 
@@ -66,34 +66,39 @@ def batch_instance_norm(
         input, gate, weight, bias, running_mean, running_var,
         training=training, residual=residual, activation=activation,
     )  # fmt: skip
+    eps = float(eps)  # a layer's is a `binorm.folding.GuardedEps`
     if training and input.numel() == input.shape[1] > 0:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
     if training and eps <= 0.0:
         raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
-    eps = float(eps)  # a layer's is a `binorm.folding.GuardedEps`
-    vectors = (weight, bias, running_mean, running_var)
-    if residual is None and not training and _is_batch_norm(input, gate, clip_gate, *vectors):
-        return reference.batch_norm(input, weight, bias, running_mean, running_var, eps, activation, negative_slope)
-    backend = operator.batch_instance_norm if use_kernels(input) else reference.batch_instance_norm
+    traced = is_traced(input, gate)
+    if not (traced or training) and residual is None and _is_batch_norm(input, gate, clip_gate):
+        vectors = (weight, bias, running_mean, running_var)
+        if all(each is None or each.dtype == input.dtype for each in vectors) or _batch_norm_mixes(input, *vectors):
+            return reference.batch_norm(input, weight, bias, running_mean, running_var, eps, activation, negative_slope)
+    backend = operator.batch_instance_norm if not traced and has_kernels(input) else reference.batch_instance_norm
     return backend(
         input, gate, weight, bias, running_mean, running_var, training, momentum, eps,
         residual, activation, negative_slope, clip_gate,
     )  # fmt: skip
 
 
-def _is_batch_norm(input: Tensor, gate: Tensor, clip_gate: bool, *vectors: Tensor | None) -> bool:
+def _is_batch_norm(input: Tensor, gate: Tensor, clip_gate: bool) -> bool:
     """Whether a call in evaluation can be left to PyTorch's batch norm: every gate is 1, and stays out of the graph.
 
     Asked on the CPU alone: the answer is in the data, for which another device's queue would have to be waited for, and
     which is no constant in what is traced.
     """
-    if is_traced(input) or is_traced(gate) or {input.device.type, gate.device.type} != {"cpu"}:
+    if not (input.is_cpu and gate.is_cpu) or (gate.requires_grad and torch.is_grad_enabled()) or not gate.numel():
         return False
-    if gate.requires_grad and torch.is_grad_enabled():
-        return False
+    at_least_1: bool = gate.min().item() >= 1.0  # False for NaN
+    return at_least_1 and (clip_gate or gate.max().item() == 1.0)
+
+
+def _batch_norm_mixes(input: Tensor, *vectors: Tensor | None) -> bool:
+    """Whether PyTorch's batch norm takes vectors of another dtype than the input's: float32 beside half precision."""
     dtypes = {vector.dtype for vector in vectors if vector is not None}
-    batch_norm_takes_them = dtypes <= {input.dtype} or (input.dtype.itemsize == 2 and dtypes <= {torch.float32})
-    return batch_norm_takes_them and bool(((gate >= 1.0) if clip_gate else (gate == 1.0)).all())
+    return input.dtype.itemsize == 2 and dtypes <= {torch.float32}
 
 
 def check_arguments(
@@ -111,15 +116,12 @@ def check_arguments(
 ) -> None:
     """Raise what `batch_instance_norm` promises for arguments that do not fit together."""
     _check_input(input)
-    for name, vector in (
-        ("gate", gate),
-        ("weight", weight),
-        ("bias", bias),
-        ("running_mean", running_mean),
-        ("running_var", running_var),
-    ):
-        if vector is not None:
-            _check_vector(name, vector, input)
+    vectors = (gate, weight, bias, running_mean, running_var)
+    expected, dtype = (input.shape[1],), input.dtype
+    if not all(each is None or (each.dtype == dtype and each.shape == expected) for each in vectors):
+        for name, each in zip(("gate", "weight", "bias", "running_mean", "running_var"), vectors, strict=True):
+            if each is not None:
+                _check_vector(name, each, input)
     if not training and (running_mean is None or running_var is None):
         raise ValueError("running_mean and running_var must be given in evaluation mode (training=False)")
     if residual is not None and residual.shape != input.shape:

@@ -7,9 +7,11 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 
 def in_batch_norm_layout(x: Tensor) -> Tensor:
     """Lay ``x`` out as ``nn.BatchNorm*d`` lays out its output: channels-last if the strides are so, else contiguous."""
-    if not torch.compiler.is_compiling() and is_functorch_wrapped_tensor(x):  # vmap cannot tell the layout
+    if x.is_contiguous():
         return x
-    if x.is_contiguous() or x.dim() not in (4, 5):
+    if not torch.compiler.is_compiling() and is_functorch_wrapped_tensor(x):  # vmap cannot tell any other layout
+        return x
+    if x.dim() not in (4, 5):
         return x.contiguous()
     channels_last = torch.channels_last if x.dim() == 4 else torch.channels_last_3d
     if x.is_contiguous(memory_format=channels_last) or _has_channels_last_strides(x):

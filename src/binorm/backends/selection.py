@@ -17,9 +17,26 @@ from torch.autograd import forward_ad
 CHOICES = ("auto", "reference", "cpu", "triton")
 
 
-def use_kernels(input: Tensor) -> bool:
-    """Whether the operator of `binorm.backends.operator` computes this call; else the reference does."""
-    if is_traced(input) or input.numel() == 0:
+def is_traced(input: Tensor, gate: Tensor) -> bool:
+    """Whether a call with these tensors is recorded or transformed instead of being computed once."""
+    return (
+        torch.compiler.is_compiling()
+        or type(input) not in _PLAIN
+        or type(gate) not in _PLAIN
+        or input.is_meta
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or forward_ad._current_level >= 0
+        or torch._C._is_tracing()
+        or torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is not None
+    )
+
+
+_PLAIN = (Tensor, torch.nn.Parameter)
+
+
+def has_kernels(input: Tensor) -> bool:
+    """Whether the operator of `binorm.backends.operator` computes this call, which is not traced."""
+    if input.numel() == 0:
         return False
     if input.dtype in _dtypes_with_kernels(input.device.type):
         return True
@@ -30,19 +47,6 @@ def use_kernels(input: Tensor) -> bool:
             "unset it, or choose another dtype or device"
         )
     return False
-
-
-def is_traced(input: Tensor) -> bool:
-    """Whether a call with this tensor is recorded or transformed instead of being computed once."""
-    return (
-        torch.compiler.is_compiling()
-        or input.is_meta
-        or type(input) not in (Tensor, torch.nn.Parameter)
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or forward_ad._current_level >= 0
-        or torch._C._is_tracing()
-        or torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is not None
-    )
 
 
 @cache

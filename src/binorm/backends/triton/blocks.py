@@ -76,10 +76,9 @@ def load_vector(pointer, channel, exists, default, dtype: tl.constexpr):
 def inverse_root(var, EPS: tl.constexpr):
     """(var + eps)^-1/2 of instances; 0 where both are 0: the instance is constant."""
     if EPS == 0.0:
-        root = tl.where(var == 0.0, 0.0, tl.rsqrt(tl.where(var == 0.0, 1.0, var)))
-    else:
-        root = tl.rsqrt(var + EPS)
-    return root
+        return tl.where(var == 0.0, 0.0, tl.rsqrt(tl.where(var == 0.0, 1.0, var)))
+    else:  # noqa: RET505 - Triton compiles one branch only
+        return tl.rsqrt(var + EPS)
 
 
 @triton.jit
