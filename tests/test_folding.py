@@ -49,6 +49,7 @@ FOLDS = {
     "add": lambda conv, norm: scaled_weight(conv, norm.running_var.add(norm.eps).rsqrt()),
     "NumPy": lambda conv, norm: np.sqrt(norm.running_var.numpy() + norm.eps),
     "NumPy, eps first": lambda conv, norm: np.sqrt(norm.eps + norm.running_var.numpy()),
+    "number by number": lambda conv, norm: [value + norm.eps for value in norm.running_var.tolist()],
     "frozen": lambda conv, norm: FrozenNorm(norm)(conv(torch.randn(1, 3, 5, 5))),
 }
 
@@ -72,7 +73,7 @@ def test_eps_is_a_number_to_everyone_else() -> None:
     _, norm = convolution_and_norm(0.5)
     assert norm.eps == 1e-5
     assert isinstance(norm.eps, float)
-    assert norm.eps + 1 == 1 + norm.eps == 1.00001
+    assert 2 * norm.eps == 2e-5
     assert f"{norm.eps}" == "1e-05"
     assert type(float(norm.eps)) is float
     twin = binorm.BatchInstanceNorm2d(8, eps=norm.eps)

@@ -245,6 +245,18 @@ def test_a_gate_that_is_computed_trains_by_what_it_is_computed_from(how, name, m
     assert torch.equal(other[1].gate, model[1].gate)
 
 
+def test_pruned_gates_are_clipped_however_they_were_given_to_the_optimizer() -> None:
+    for groups in (lambda model: param_groups(model, lr=100.0), lambda model: model.parameters()):
+        layer = computed_gate("pruned")
+        layer(torch.randn(4, 4, 5, 5) * torch.rand(4, 1, 1, 1)).pow(3).mean().backward()
+        torch.optim.SGD(groups(layer), lr=1e4).step()
+        assert layer.gate_orig.min() >= 0
+        assert layer.gate_orig.max() <= 1
+    layer.gate_orig.data.fill_(7.0)
+    binorm.clip_gates_(layer)
+    assert torch.equal(layer.gate_orig, torch.ones(4))
+
+
 def test_gates_that_are_not_here_are_an_error_that_says_where() -> None:
     with pytest.raises(ValueError, match="the gate of 1 has no values here .it is on the meta device, of 3 channels"):
         gate_summary(nn.Sequential(nn.Identity(), BatchInstanceNorm2d(3, device="meta")))

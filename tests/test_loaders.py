@@ -101,6 +101,36 @@ def test_from_pretrained_of_a_class_that_converts_itself(tmp_path: Path, dtype, 
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("own_initialization", [False, True])
+def test_from_pretrained_of_a_class_with_a_layer_that_the_checkpoint_lacks(
+    tmp_path: Path, own_initialization, monkeypatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    transformers.logging.set_verbosity_error()
+    base = transformers.ResNetForImageClassification
+
+    class WithNeck(base):
+        def __init__(self, config: object) -> None:
+            super().__init__(config)
+            self.neck = binorm.BatchInstanceNorm2d(64, gate_init=0.25)
+            self.post_init()
+
+        def _init_weights(self, module: nn.Module) -> None:
+            super()._init_weights(module)
+            if own_initialization and module is self.neck:
+                nn.init.constant_(module.gate, 0.75)
+
+    small_resnet(base).save_pretrained(tmp_path)
+    for _ in range(20):
+        [torch.full((64,), 0.37) for _ in range(8)]
+    neck = WithNeck.from_pretrained(tmp_path).neck
+    fresh = binorm.BatchInstanceNorm2d(64, gate_init=0.75 if own_initialization else 0.25).state_dict()
+    for name, tensor in neck.state_dict().items():
+        assert torch.equal(tensor, fresh[name]), name
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_accelerate_loads_a_batch_norms_checkpoint_and_offloads(tmp_path: Path) -> None:
     accelerate = pytest.importorskip("accelerate", reason="accelerate is not installed")
     plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))

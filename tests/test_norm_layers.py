@@ -70,6 +70,23 @@ def test_unfrozen_norm_layers_train_as_if_they_had_never_been_frozen(norm) -> No
     assert not model[1].training
 
 
+@pytest.mark.parametrize("norm", NORMS)
+def test_unfreezing_a_layer_by_itself_sets_its_statistics_moving(norm) -> None:
+    model = network(norm).train()
+    binorm.unfreeze_(binorm.freeze_(model)[1])
+    train_a_step(model)
+    assert model[1].num_batches_tracked == 1
+    assert model[5].num_batches_tracked == 0
+
+
+def test_unfreezing_leaves_frozen_what_was_frozen_before() -> None:
+    model = network(binorm.BatchInstanceNorm2d)
+    model[1].weight.requires_grad_(False)
+    binorm.unfreeze_(pickle.loads(pickle.dumps(binorm.freeze_(model))))
+    model = binorm.unfreeze_(copy.deepcopy(binorm.freeze_(model)))
+    assert {name for name, each in model.named_parameters() if not each.requires_grad} == {"1.weight"}
+
+
 def test_a_part_can_be_frozen() -> None:
     model = network(binorm.BatchInstanceNorm2d).train()
     binorm.freeze_(model[:3])

@@ -17,8 +17,8 @@ GROUP_KEY = "gate_range"  # marks an optimizer's parameter group whose tensors a
 def clip_gates_(model: nn.Module, masters: Iterable[Tensor] | None = None) -> None:
     """Project every stored gate of ``model`` onto [0, 1], in place: after each step of a loop without ``torch.optim``.
 
-    The step of every ``torch.optim.Optimizer`` that holds the gates does it by itself. Gates that are parametrized are
-    what their parametrization makes of them, and stay as they are.
+    The step of every ``torch.optim.Optimizer`` that holds the gates does it by itself. Left as they are: what gates are
+    parametrized by, and gates inside of a flat parameter (``FullyShardedDataParallel(use_orig_params=False)``).
 
     Args:
         model: any module.
@@ -33,8 +33,7 @@ def clip_gates_(model: nn.Module, masters: Iterable[Tensor] | None = None) -> No
         ...     parameter.data.sub_(parameter.grad, alpha=0.1)
         >>> binorm.clip_gates_(model)
     """
-    gates = [each._parameters.get("gate") for each in model.modules() if isinstance(each, _BatchInstanceNorm)]
-    gate_ids = {id(gate) for gate in gates}
+    gate_ids = {id(_stored(each)) for each in model.modules() if isinstance(each, _BatchInstanceNorm)}
     parameters = list(model.parameters())
     copies = parameters if masters is None else list(masters)
     if [each.shape for each in copies] != [each.shape for each in parameters]:
@@ -55,8 +54,14 @@ def _clip_after_step(optimizer: Optimizer, _: Any, __: Any) -> None:
     groups = [group for group in optimizer.param_groups if not group.get("differentiable")]  # whose graph is kept
     marked = [each for group in groups if GROUP_KEY in group for each in group["params"]]
     held = {id(each) for group in groups for each in group["params"]}
-    own = (layer._parameters.get("gate") for layer in tuple(_BatchInstanceNorm.alive))
+    own = map(_stored, tuple(_BatchInstanceNorm.alive))
     _clip_([*marked, *(gate for gate in own if gate is not None and id(gate) in held)])
+
+
+def _stored(layer: _BatchInstanceNorm) -> Tensor | None:
+    """The parameter that holds a layer's gates, also where ``torch.nn.utils.prune`` masks it."""
+    gate = layer._parameters.get("gate")
+    return gate if gate is not None else layer._parameters.get("gate_orig")
 
 
 def _keeps_versions(optimizer: Optimizer) -> bool:

@@ -8,7 +8,8 @@ class GuardedEps(float):
 
     Whoever folds a norm into a convolution, or freezes it into constants, computes ``(running_var + eps)`` from the
     layer's attributes, often without asking what the layer is (``torch.nn.utils.fusion.fuse_conv_bn_eval``, timm's
-    ``reparameterize_model``). A batch-instance norm with gates below 1 gives this instead of a plain float.
+    ``reparameterize_model``, exporters). A batch-instance norm with gates below 1 gives this instead of a plain float.
+    Out of its reach is code that never adds: which hands eps to ``F.batch_norm``, or brings an eps of its own.
     """
 
     __array_ufunc__ = None  # NumPy then asks __radd__, too
@@ -22,8 +23,8 @@ class GuardedEps(float):
             "binorm.revert_to_batch_norm(model, tolerance=...) makes batch norms that fold. float(eps) is the number"
         )
 
-    def __add__(self, other: object) -> Any:
-        """Add numbers; refuse arrays and tensors."""
-        return super().__add__(other) if isinstance(other, int | float) else self.__torch_function__()
+    def __add__(self, other: object) -> NoReturn:
+        """Refuse, with the reason."""
+        self.__torch_function__()
 
     __radd__ = __add__

@@ -164,17 +164,25 @@ class _BatchInstanceNorm(_NormBase):
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set it; and where ``transformers`` has put fresh memory in the gate's place, the gate too.
+        """Set it; and where ``transformers`` has given the layer memory of no content, fill that.
 
-        ``from_pretrained`` gives parameters that a checkpoint lacks uninitialised memory, initialises the layers that
-        it knows, and marks every layer, and the parameters that it did find, as initialised.
+        ``from_pretrained`` puts uninitialised memory where a checkpoint lacks a tensor, initialises the layers that it
+        knows by class, and then marks every layer as initialised, as it has marked the tensors that it did load.
         """
         super().__setattr__(name, value)
-        gate = self._parameters.get("gate") if name == "_is_hf_initialized" and value else None
-        if gate is not None and not getattr(gate, name, False):
-            is_batch_norms = getattr(self.weight if self.affine else self.running_mean, name, False)
-            with torch.no_grad():
-                self._reset_gate(1.0 if is_batch_norms else self.gate_init)
+        if name == "_is_hf_initialized" and value:
+            self._fill_unset(loaded_mark=name)
+
+    @torch.no_grad()
+    def _fill_unset(self, loaded_mark: str) -> None:
+        """Give tensors their start that were neither loaded nor written to since they were made."""
+        tensors = dict((*self.named_parameters(recurse=False), *self.named_buffers(recurse=False)))
+        loaded = {name for name, tensor in tensors.items() if getattr(tensor, loaded_mark, False)}
+        start = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0, "num_batches_tracked": 0}
+        start["gate"] = 1.0 if loaded & {"weight", "running_mean"} else self.gate_init  # a batch norm's checkpoint: 1
+        for name in start.keys() & tensors.keys() - loaded:
+            if tensors[name]._version == 0:  # else somebody's own initialization
+                tensors[name].fill_(start[name])
 
     def _load_from_state_dict(
         self,

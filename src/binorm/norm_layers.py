@@ -1,6 +1,7 @@
 """What people do to the norm layers of a network: find them, freeze them, refresh their statistics."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -38,34 +39,46 @@ def freeze_(model: nn.Module) -> nn.Module:
         ``model`` itself.
     """
     for layer in norm_layers(model):
-        layer.eval().requires_grad_(False)
         if not is_frozen(layer):
-            layer.register_forward_pre_hook(_evaluate)
+            learned = tuple(name for name, each in layer.named_parameters() if each.requires_grad)
+            layer.register_forward_pre_hook(_Freeze(learned))
+        layer.eval().requires_grad_(False)
     return model
 
 
 def unfreeze_(model: nn.Module) -> nn.Module:
-    """Let the norm layers train again that `freeze_` stopped: their mode is ``model``'s, their parameters learn.
+    """Let the norm layers train again that `freeze_` stopped.
+
+    What learned before learns again. Their mode is ``model``'s; a layer given by itself is put in training mode.
 
     Returns:
         ``model`` itself.
     """
+    mode = model.training or isinstance(model, NormLayer)
     for layer in filter(is_frozen, norm_layers(model)):
         hooks = layer._forward_pre_hooks
-        for key in [key for key, hook in hooks.items() if hook is _evaluate]:
-            del hooks[key]
-        layer.train(model.training).requires_grad_(True)
+        key, freeze = next((key, hook) for key, hook in hooks.items() if isinstance(hook, _Freeze))
+        del hooks[key]
+        layer.train(mode)
+        for name, parameter in layer.named_parameters():
+            parameter.requires_grad_(parameter.requires_grad or name in freeze.learned)
     return model
 
 
 def is_frozen(layer: nn.Module) -> bool:
     """Whether `freeze_` has stopped a layer."""
-    return _evaluate in layer._forward_pre_hooks.values()
+    return any(isinstance(hook, _Freeze) for hook in layer._forward_pre_hooks.values())
 
 
-def _evaluate(layer: nn.Module, _: Any) -> None:
-    if layer.training:
-        layer.eval()
+@dataclass(frozen=True)
+class _Freeze:
+    """Keeps a layer in evaluation mode; as a hook on it, it is copied and pickled with it."""
+
+    learned: tuple[str, ...]  # names of the parameters that had gradients
+
+    def __call__(self, layer: nn.Module, _: Any) -> None:
+        if layer.training:
+            layer.eval()
 
 
 @torch.no_grad()

@@ -77,7 +77,7 @@ def batch_instance_norm(
 
 
 def clipped(gate: Tensor) -> Tensor:
-    """The gate projected onto [0, 1], to the bit, with the gradient of the gate itself, in any order and transform.
+    """The finite gate projected onto [0, 1], to the bit, with its own gradient, in any order and under any transform.
 
     A clamp's own gradient is 0 or halved at the bounds, where gates start and often live: they would never move.
     """
