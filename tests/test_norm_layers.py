@@ -87,6 +87,21 @@ def test_unfreezing_leaves_frozen_what_was_frozen_before() -> None:
     assert {name for name, each in model.named_parameters() if not each.requires_grad} == {"1.weight"}
 
 
+def test_a_gate_that_a_frozen_layer_gets_is_frozen_with_it() -> None:
+    model = binorm.convert_batch_norm(binorm.freeze_(network(nn.BatchNorm2d)))
+    assert not any(gate.requires_grad for gate in binorm.gate_parameters(model))
+    binorm.unfreeze_(model)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_freezing_again_remembers_what_learned_meanwhile() -> None:
+    model = network(binorm.BatchInstanceNorm2d).requires_grad_(False)
+    binorm.freeze_(model)
+    model.requires_grad_(True)
+    binorm.unfreeze_(binorm.freeze_(model))
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
 def test_a_part_can_be_frozen() -> None:
     model = network(binorm.BatchInstanceNorm2d).train()
     binorm.freeze_(model[:3])
@@ -125,6 +140,28 @@ def test_statistics_are_taken_of_mappings_as_of_keyword_arguments() -> None:
     model, x = Named(), batch_of_styles((4, 3, 9, 9), torch.float32)
     binorm.update_statistics(model, [{"pixel_values": x, "labels": ["a"]}], device="cpu")
     torch.testing.assert_close(model.norm.running_mean, x.mean((0, 2, 3)))
+
+
+def test_a_batch_that_is_none_is_no_end_of_the_loader() -> None:
+    x = batch_of_styles((4, 3, 9, 9), torch.float32)
+    for loader in ([x, None, x], [None, x]):
+        with pytest.raises((TypeError, AttributeError)):
+            binorm.update_statistics(network(binorm.BatchInstanceNorm2d), loader)
+
+
+def test_nested_inputs_are_moved_whole() -> None:
+    class Nested(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.seen = binorm.BatchInstanceNorm2d(3), []
+
+        def forward(self, pair: tuple[Tensor, None]) -> Tensor:
+            self.seen.append(pair[0].dtype)
+            return self.norm(pair[0].float())
+
+    model, x = Nested(), batch_of_styles((4, 3, 9, 9), torch.float32)
+    binorm.update_statistics(model, [((x, None), 1), {"pair": (x, None)}], device="cpu")
+    assert model.norm.num_batches_tracked == 2
 
 
 def test_frozen_and_untracked_layers_keep_their_statistics_and_errors_keep_all() -> None:

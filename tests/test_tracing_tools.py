@@ -146,3 +146,22 @@ def test_timm_builds_networks_with_these_layers_by_class_and_by_name(name) -> No
         converted.load_state_dict(model.state_dict())
         x = torch.randn(1, 3, 64, 64)
         torch.testing.assert_close(model(x), converted(x))
+
+
+def test_fake_tensors_pass_through_without_being_asked_for_values(x) -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    real = block().eval()
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
+        made = Block().eval()
+        assert made(mode.from_tensor(x)).shape == (4, 4, 7, 7)
+        assert real(x).shape == (4, 4, 7, 7)
+        assert made.norm.eps == 1e-5
+        with pytest.raises(ValueError, match="has no values here"):
+            binorm.gate_summary(made)
+
+
+def test_exporting_a_training_graph_warns_that_it_stays_one(x) -> None:
+    with pytest.warns(UserWarning, match="cannot be moved to evaluation afterwards"):
+        torch.export.export(block().train(), (x,))
+    torch.export.export(block().eval(), (x,))

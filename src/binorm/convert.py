@@ -9,6 +9,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from binorm.modules import BatchInstanceNorm1d, BatchInstanceNorm2d, BatchInstanceNorm3d, _BatchInstanceNorm
 from binorm.norm_act import BatchInstanceNormAct2d
+from binorm.norm_layers import freeze_, is_frozen
 from binorm.sync import SyncBatchInstanceNorm, SyncBatchInstanceNormAct2d
 
 _COUNTERPARTS: dict[type[nn.Module], type[_BatchInstanceNorm]] = {
@@ -32,8 +33,9 @@ def convert_batch_norm(model: nn.Module) -> nn.Module:
     and ``SyncBatchNormAct`` (with their activation and drop layer) become `BatchInstanceNorm1d`, ``2d`` and ``3d``,
     `SyncBatchInstanceNorm` and `BatchInstanceNormAct2d`. In place: each layer stays the object that it is, with its
     parameters, buffers, settings, mode and hooks, and gets a gate. So an optimizer that holds the parameters goes on
-    with them; the gates are new to it, and need gradients even where the other parameters are frozen: add them, or make
-    it anew with `binorm.param_groups`. Convert before the network is wrapped in ``DistributedDataParallel``.
+    with them; the gates are new to it, and need gradients even where the other parameters are frozen (but for layers
+    under `binorm.freeze_`): add them, or make it anew with `binorm.param_groups`. Convert before the network is wrapped
+    in ``DistributedDataParallel``.
 
     On the CPU, evaluation (with running statistics and without gradients) gives the bits that it gave before;
     otherwise, and on other devices, the same values to rounding. Batch-instance norms that are there already are left
@@ -178,6 +180,8 @@ def _add_gate(norm: nn.Module, counterpart: type[_BatchInstanceNorm], model: nn.
     _BatchInstanceNorm.alive.add(norm)
     norm.gate_init = 1.0
     norm.gate = gate
+    if is_frozen(norm):
+        freeze_(norm)  # the gate, too
     if isinstance(norm, BatchInstanceNormAct2d):
         for name in ("drop", "act"):
             if not hasattr(norm, name):  # timm's synchronised layer works without them

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from binorm.backends.selection import is_plain
 from binorm.clipping import GROUP_KEY, RANGE
 from binorm.modules import _BatchInstanceNorm
 
@@ -133,8 +134,9 @@ def gate_values(layer: _BatchInstanceNorm, name: str) -> Tensor:
             gate = layer.gate.detach().clone()
     if hasattr(gate, "full_tensor"):  # a DTensor, whose import takes half a second
         gate = gate.full_tensor()
-    if gate.is_meta or gate.shape != (layer.num_features,):
-        where = "on the meta device" if gate.is_meta else f"a shard of shape {tuple(gate.shape)}"
+    here = is_plain(gate) and not gate.is_meta
+    if not here or gate.dim() != 1 or not gate.numel() or (layer.affine and gate.shape != layer.weight.shape):
+        where = f"a shard of shape {tuple(gate.shape)}" if here else "on the meta device"
         raise ValueError(
             f"the gate of {name or 'the layer'} has no values here (it is {where}, of {layer.num_features} channels): "
             "load the network first, or look inside FullyShardedDataParallel.summon_full_params(model)"

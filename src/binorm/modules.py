@@ -1,5 +1,6 @@
 """Batch-instance normalization as layers with the constructors, buffers and errors of ``nn.BatchNorm*d``."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn, Self, cast
 from weakref import WeakSet
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from binorm.backends.selection import is_plain
 from binorm.folding import GuardedEps
 from binorm.functional import batch_instance_norm
 
@@ -76,9 +78,9 @@ class _BatchInstanceNorm(_NormBase):
         vars(self)["eps"] = float(eps)
 
     def _computes_batch_norm(self) -> bool:
-        """Whether every gate is 1, or not here to be asked (on meta, sharded): nothing of it can be folded then."""
+        """Whether every gate is 1, or not here to be asked (on meta, fake, sharded): nothing can be folded then."""
         gate = getattr(self, "gate", None)
-        if gate is None or gate.is_meta or hasattr(gate, "full_tensor"):
+        if gate is None or gate.is_meta or not is_plain(gate):
             return True
         return bool((gate.detach() >= 1.0).all())
 
@@ -98,6 +100,12 @@ class _BatchInstanceNorm(_NormBase):
     ) -> Tensor:
         """Check, count, and compute; the last three arguments are those of `binorm.functional.batch_instance_norm`."""
         self._check_input_dim(input)
+        if self.training and torch.compiler.is_exporting():
+            warnings.warn(
+                "a batch-instance norm is being exported in training mode: the recorded graph cannot be moved to "
+                "evaluation afterwards, as one with batch norms can. Export model.eval() for evaluation",
+                stacklevel=2,
+            )
         updates = self.training and self.track_running_stats
         if updates and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import torch
@@ -39,9 +40,8 @@ def freeze_(model: nn.Module) -> nn.Module:
         ``model`` itself.
     """
     for layer in norm_layers(model):
-        if not is_frozen(layer):
-            learned = tuple(name for name, each in layer.named_parameters() if each.requires_grad)
-            layer.register_forward_pre_hook(_Freeze(learned))
+        learned = {name for name, each in layer.named_parameters() if each.requires_grad}
+        layer.register_forward_pre_hook(_Freeze(frozenset(learned | _thaw(layer))))
         layer.eval().requires_grad_(False)
     return model
 
@@ -56,12 +56,10 @@ def unfreeze_(model: nn.Module) -> nn.Module:
     """
     mode = model.training or isinstance(model, NormLayer)
     for layer in filter(is_frozen, norm_layers(model)):
-        hooks = layer._forward_pre_hooks
-        key, freeze = next((key, hook) for key, hook in hooks.items() if isinstance(hook, _Freeze))
-        del hooks[key]
+        learned = _thaw(layer)
         layer.train(mode)
         for name, parameter in layer.named_parameters():
-            parameter.requires_grad_(parameter.requires_grad or name in freeze.learned)
+            parameter.requires_grad_(parameter.requires_grad or name in learned)
     return model
 
 
@@ -70,11 +68,20 @@ def is_frozen(layer: nn.Module) -> bool:
     return any(isinstance(hook, _Freeze) for hook in layer._forward_pre_hooks.values())
 
 
+def _thaw(layer: nn.Module) -> frozenset[str]:
+    """Take the hooks of `freeze_` from a layer, and return the names of the parameters that they stopped."""
+    hooks = layer._forward_pre_hooks
+    found = {key: hook for key, hook in hooks.items() if isinstance(hook, _Freeze)}
+    for key in found:
+        del hooks[key]
+    return frozenset[str]().union(*(hook.learned for hook in found.values()))
+
+
 @dataclass(frozen=True)
 class _Freeze:
     """Keeps a layer in evaluation mode; as a hook on it, it is copied and pickled with it."""
 
-    learned: tuple[str, ...]  # names of the parameters that had gradients
+    learned: frozenset[str]  # names of the parameters that had gradients
 
     def __call__(self, layer: nn.Module, _: Any) -> None:
         if layer.training:
@@ -91,9 +98,9 @@ def update_statistics(model: nn.Module, loader: Iterable[Any], device: torch.dev
 
     Args:
         model: called in training mode on each batch, without gradients.
-        loader: of batches: a tensor, a tuple or list that starts with it, or a mapping of the model's keyword
+        loader: of batches: the model's input, a tuple or list that starts with it, or a mapping of the model's keyword
             arguments.
-        device: where to move the tensors first; None leaves them where they are.
+        device: where to move an input's tensors first; None leaves them where they are.
 
     Raises:
         ValueError: for a loader without batches, before anything has changed.
@@ -105,17 +112,16 @@ def update_statistics(model: nn.Module, loader: Iterable[Any], device: torch.dev
     modes = {each: each.training for each in model.modules()}
     momenta = {each: each.momentum for each in layers}
     batches = iter(loader)
+    first = list(islice(batches, 1))
+    if not first:
+        raise ValueError("expected at least one batch to take statistics of (the loader is empty)")
     try:
-        batch = next(batches, None)
-        if batch is None:
-            raise ValueError("expected at least one batch to take statistics of (the loader is empty)")
         model.train()
         for layer in layers:
             layer.reset_running_stats()
             layer.momentum = None
-        while batch is not None:
+        for batch in chain(first, batches):
             _call(model, batch, device)
-            batch = next(batches, None)
     finally:
         for module, mode in modes.items():
             module.training = mode
@@ -125,7 +131,17 @@ def update_statistics(model: nn.Module, loader: Iterable[Any], device: torch.dev
 
 def _call(model: nn.Module, batch: Any, device: torch.device | str | None) -> None:
     if isinstance(batch, Mapping):
-        model(**{key: each.to(device) if isinstance(each, Tensor) else each for key, each in batch.items()})
-        return
-    input = batch[0] if isinstance(batch, list | tuple) else batch
-    model(input.to(device) if device is not None else input)
+        model(**_moved(dict(batch), device))
+    else:
+        model(_moved(batch[0] if isinstance(batch, list | tuple) else batch, device))
+
+
+def _moved(value: Any, device: torch.device | str | None) -> Any:
+    """``value`` with all tensors in it on ``device``."""
+    if isinstance(value, Tensor) and device is not None:
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {key: _moved(each, device) for key, each in value.items()}
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return type(value)(_moved(each, device) for each in value)
+    return value

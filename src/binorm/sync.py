@@ -130,7 +130,7 @@ def _synchronised(module: nn.Module, name: str, process_group: ProcessGroup | No
     if type(module) not in _SYNCHRONISED:
         raise TypeError(
             f"{name or 'the module'} is a {type(module).__name__}, a subclass of a batch-instance norm: converting it "
-            "would lose what it adds. Derive it from SyncBatchInstanceNorm, or replace it by hand"
+            "would lose what it adds. Convert before sharding and parametrizing; derive it from SyncBatchInstanceNorm"
         )
     norm = cast(_Synchronised, copy(module))
     norm.__class__ = _SYNCHRONISED[type(module)]

@@ -21,17 +21,21 @@ def is_traced(input: Tensor, gate: Tensor) -> bool:
     """Whether a call with these tensors is recorded or transformed instead of being computed once."""
     return (
         torch.compiler.is_compiling()
-        or type(input) not in _PLAIN
-        or type(gate) not in _PLAIN
+        or not (is_plain(input) and is_plain(gate))
         or input.is_meta
         or torch._C._functorch.peek_interpreter_stack() is not None
         or forward_ad._current_level >= 0
         or torch._C._is_tracing()
-        or torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is not None
+        or any(torch._C._get_dispatch_mode(key) is not None for key in _RECORDING)
     )
 
 
-_PLAIN = (Tensor, torch.nn.Parameter)
+_RECORDING = (torch._C._TorchDispatchModeKey.PROXY, torch._C._TorchDispatchModeKey.FAKE)
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor is PyTorch's own: no fake or distributed one, whose values cannot be asked for."""
+    return type(tensor) is Tensor or type(tensor) is torch.nn.Parameter
 
 
 def has_kernels(input: Tensor) -> bool:
