@@ -77,7 +77,10 @@ class BuildKernels(build_ext):
 
 KERNELS = Extension(
     "binorm.backends.cpu.kernels",
-    sources=[str(CPU / f"{name}.cpp") for name in ("kernels_avx512", "kernels_avx2", "kernels_base", "operator")],
+    sources=[
+        str(CPU / f"{name}.cpp")
+        for name in ("kernels_avx512", "kernels_avx512_bf16", "kernels_avx2", "kernels_base", "operator")
+    ],
     depends=[str(path) for path in CPU.glob("*.h")],
     define_macros=[("TORCH_TARGET_VERSION", "0x020a000000000000")],  # 2.10: the least that binorm asks for
     extra_compile_args=FLAGS + os.environ.get("BINORM_CXXFLAGS", "").split(),

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "kernels.h"
 
@@ -13,7 +14,10 @@ constexpr int64_t kRegisterBytes = 64;
 }
 #include "passes.h"
 
-const binorm::KernelSet* binorm::avx512_kernels() { return &kTable; }
+const binorm::KernelSet* binorm::avx512_kernels() {
+  static constexpr KernelSet set = {table<float>(), table<double>(), table<bfloat16>()};
+  return &set;
+}
 #else
 const binorm::KernelSet* binorm::avx512_kernels() { return nullptr; }
 #endif

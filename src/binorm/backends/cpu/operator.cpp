@@ -23,15 +23,18 @@ using Backward = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>;
 
 // The best that the processor has, or less where ATEN_CPU_CAPABILITY asks for less, as it does of PyTorch's kernels.
 const KernelSet& kernel_set() {
-  static const KernelSet& chosen = []() -> const KernelSet& {
+  static const KernelSet chosen = [] {
     const char* asked = std::getenv("ATEN_CPU_CAPABILITY");
     const std::string limit = asked ? asked : "";
 #if defined(__x86_64__)
     const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (has_avx512 && limit != "default" && limit != "avx2" && binorm::avx512_kernels())
-      return *binorm::avx512_kernels();
+    if (has_avx512 && limit != "default" && limit != "avx2" && binorm::avx512_kernels()) {
+      KernelSet set = *binorm::avx512_kernels();
+      if (__builtin_cpu_supports("avx512bf16")) set.for_bfloat16 = *binorm::avx512_bf16_kernels();
+      return set;
+    }
     if (has_avx2 && limit != "default" && binorm::avx2_kernels()) return *binorm::avx2_kernels();
 #endif
     return *binorm::base_kernels();

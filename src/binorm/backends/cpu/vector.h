@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "kernels.h"
 
@@ -72,6 +73,14 @@ BINORM_INLINE void store(T* to, Vector<T> vector) {
   std::memcpy(to, &vector, sizeof(vector));
 }
 
+#if defined(BINORM_HAS_BF16_INSTRUCTIONS)
+// Rounds to nearest even and keeps NaN, as below; numbers under 1.2e-38 become 0.
+template <>
+BINORM_INLINE void store<bfloat16>(bfloat16* to, Vector<bfloat16> vector) {
+  const auto halves = _mm512_cvtneps_pbh((__m512)vector);
+  std::memcpy(to, &halves, sizeof(halves));
+}
+#else
 template <>
 BINORM_INLINE void store<bfloat16>(bfloat16* to, Vector<bfloat16> vector) {
   const UnsignedRegister bits = (UnsignedRegister)vector;
@@ -80,6 +89,7 @@ BINORM_INLINE void store<bfloat16>(bfloat16* to, Vector<bfloat16> vector) {
   const HalfRegister halves = __builtin_convertvector(vector == vector ? nearest_even : quiet_nan, HalfRegister);
   std::memcpy(to, &halves, sizeof(halves));
 }
+#endif
 
 template <typename T>
 BINORM_INLINE Scalar<T> load_one(const T* from) {
@@ -143,22 +153,38 @@ BINORM_INLINE bool any_lane(Integers<T> lanes) {
   return any != 0;
 }
 
-template <int64_t kCount, typename Lanes>
-BINORM_INLINE auto sum_of_lanes(Lanes v) {
-  if constexpr (kCount == 16)
-    return sum_of_lanes<8>(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
-                           __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15));
-  else if constexpr (kCount == 8)
-    return sum_of_lanes<4>(__builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7));
-  else if constexpr (kCount == 4)
-    return sum_of_lanes<2>(__builtin_shufflevector(v, v, 0, 1) + __builtin_shufflevector(v, v, 2, 3));
-  else
-    return v[0] + v[1];
+// Lanes of a and b in turns of kWidth: the lower or the upper half of each run of 2 kWidth lanes.
+template <int64_t kWidth, bool kUpper, typename V, size_t... kLane>
+BINORM_INLINE V halves_of(V a, V b, std::index_sequence<kLane...>) {
+  constexpr auto from = [](int64_t lane) {
+    const int64_t turn = lane / kWidth, of_b = turn % 2 * int64_t(sizeof...(kLane));
+    return of_b + (turn - turn % 2 + kUpper) * kWidth + lane % kWidth;
+  };
+  return __builtin_shufflevector(a, b, from(kLane)...);
 }
 
-template <typename T>
-BINORM_INLINE auto sum_of_four(const Vector<T>* vectors) {
-  return sum_of_lanes<kLanes<T>>((vectors[0] + vectors[1]) + (vectors[2] + vectors[3]));
+// The first of kCount registers, a power of two, becomes their sums: lane i * lanes / kCount that of register i. Each
+// register's lanes are added in the same order for any kCount: halves, then halves of these.
+template <typename T, int64_t kCount, int64_t kWidth = kLanes<T> / 2>
+BINORM_INLINE void add_lanes(Vector<T>* vectors) {
+  if constexpr (kWidth > 0) {
+    constexpr auto lanes = std::make_index_sequence<kLanes<T>>();
+    constexpr int64_t pairs = kCount > 1 ? kCount / 2 : 1, partner = kCount > 1 ? pairs : 0;
+    for (int64_t i = 0; i < pairs; ++i)
+      vectors[i] = halves_of<kWidth, false>(vectors[i], vectors[i + partner], lanes) +
+                   halves_of<kWidth, true>(vectors[i], vectors[i + partner], lanes);
+    add_lanes<T, pairs, kWidth / 2>(vectors);
+  }
+}
+
+// to[i] = the sum of register i's lanes.
+template <typename T, int64_t kCount>
+BINORM_INLINE void sums_of_lanes(Vector<T>* vectors, Scalar<T>* to) {
+  add_lanes<T, kCount>(vectors);
+  if constexpr (kCount == kLanes<T>)
+    store<Scalar<T>>(to, vectors[0]);
+  else
+    for (int64_t i = 0; i < kCount; ++i) to[i] = vectors[0][i * (kLanes<T> / kCount)];
 }
 
 }  // namespace
