@@ -7,8 +7,10 @@
 #include "kernels.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#include <immintrin.h>
 // After the standard headers, whose inline functions are linked into what runs anywhere.
 #pragma GCC target("avx2,fma")
+#define BINORM_AVX2
 namespace {
 constexpr int64_t kRegisterBytes = 32;
 }

@@ -10,7 +10,8 @@
 #include <immintrin.h>
 // After the standard headers, whose inline functions are linked into what runs anywhere.
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma,prefer-vector-width=512")
-#define BINORM_HAS_BF16_INSTRUCTIONS
+#define BINORM_AVX512
+#define BINORM_AVX512_BF16
 namespace {
 constexpr int64_t kRegisterBytes = 64;
 }

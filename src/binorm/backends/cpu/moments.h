@@ -142,7 +142,7 @@ void panel_moments(const Problem<T>& p, const Tile<true>& tile) {
   for (bool again = false;; again = true) {
     clear(chunk_sum, chunk_square);
     if (!one_chunk) clear(sum, square);
-    walk<T>(
+    walk<T, kRowsAtOnce>(
         tile,
         [&](auto block) {
           Sums<T, block.registers> state;
@@ -168,7 +168,8 @@ void panel_moments(const Problem<T>& p, const Tile<true>& tile) {
           if (one_chunk) return;
           for (int64_t c = 0; c < tile.channels; ++c) sum[c] += chunk_sum[c], square[c] += chunk_square[c];
           clear(chunk_sum, chunk_square);
-        });
+        },
+        [&](int64_t i) __attribute__((always_inline)) { __builtin_prefetch(input + i); });
     const bool good = one_chunk ? check(chunk_sum, chunk_square) : check(sum, square);
     if (good || again) break;
   }

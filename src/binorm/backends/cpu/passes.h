@@ -33,7 +33,7 @@ void normalize(const Problem<T>& p, int64_t n, int64_t begin, int64_t end) {
   const T *input = p.input, *residual = p.residual;
   T* output = p.output;
   for_tiles<T>(p, n, begin, end, [&](auto tile) {
-    walk<T>(
+    walk<T, 1>(
         tile,
         [&](auto block) {
           Affine<T, block.registers> state;
@@ -45,7 +45,7 @@ void normalize(const Problem<T>& p, int64_t n, int64_t begin, int64_t end) {
           if constexpr (kResidual) z += load_up_to<T>(residual + i, some);
           store_up_to<T>(output + i, activate<kKind>(z, slope), some);
         },
-        kNothing, kNothing);
+        kNothing, kNothing, kNothing);
   });
 }
 
@@ -116,7 +116,7 @@ void panel_gradient_sums(const Problem<T>& p, const Tile<true>& tile) {
   const bool one_chunk = tile.space <= kChunkRows;
   for (int64_t c = 0; c < tile.channels; ++c) chunk_sum[c] = chunk_moment[c] = 0;
   for (int64_t c = 0; !one_chunk && c < tile.channels; ++c) sum[c] = moment[c] = 0;
-  walk<T>(
+  walk<T, kRowsAtOnce>(
       tile,
       [&](auto block) {
         GradientSums<T, block.registers> state;
@@ -143,6 +143,10 @@ void panel_gradient_sums(const Problem<T>& p, const Tile<true>& tile) {
           sum[c] += chunk_sum[c], moment[c] += chunk_moment[c];
           chunk_sum[c] = chunk_moment[c] = 0;
         }
+      },
+      [&](int64_t i) __attribute__((always_inline)) {
+        __builtin_prefetch(gradient.input + i);
+        __builtin_prefetch(gradient.grad_output + i);
       });
   for (int64_t c = 0; c < tile.channels; ++c) {
     p.grad_sum[tile.instance + c] = one_chunk ? chunk_sum[c] : sum[c];
@@ -173,7 +177,7 @@ void input_gradient(const Problem<T>& p, int64_t n, int64_t begin, int64_t end) 
   const T *input = p.input, *gradient = p.grad_residual ? p.grad_residual : p.grad_output;
   T* grad_input = p.grad_input;
   for_tiles<T>(p, n, begin, end, [&](auto tile) {
-    walk<T>(
+    walk<T, 1>(
         tile,
         [&](auto block) {
           GradientAffine<T, block.registers> state;
@@ -191,7 +195,7 @@ void input_gradient(const Problem<T>& p, int64_t n, int64_t begin, int64_t end) 
           const Vector<T> dx = state.scale[c] * g + (state.factor[c] * u + state.offset[c]);
           store_up_to<T>(grad_input + i, dx, some);
         },
-        kNothing, kNothing);
+        kNothing, kNothing, kNothing);
   });
 }
 

@@ -52,6 +52,33 @@ constexpr int64_t kLanes = kRegisterBytes / int64_t(sizeof(Scalar<T>));
 typedef uint16_t HalfRegister __attribute__((vector_size(kRegisterBytes / 2)));
 typedef uint32_t UnsignedRegister __attribute__((vector_size(kRegisterBytes)));
 
+// GCC 12 takes registers apart and together again for conversions between vectors that are one instruction.
+BINORM_INLINE UnsignedRegister widened(HalfRegister halves) {
+#if defined(BINORM_AVX512)
+  return (UnsignedRegister)_mm512_cvtepu16_epi32((__m256i)halves);
+#elif defined(BINORM_AVX2)
+  return (UnsignedRegister)_mm256_cvtepu16_epi32((__m128i)halves);
+#else
+  return __builtin_convertvector(halves, UnsignedRegister);
+#endif
+}
+
+// To bfloat16, nearest even; NaN stays NaN.
+BINORM_INLINE HalfRegister rounded(Vector<bfloat16> vector) {
+#if defined(BINORM_AVX512_BF16)
+  return (HalfRegister)_mm512_cvtneps_pbh((__m512)vector);  // numbers under 1.2e-38 become 0
+#else
+  const UnsignedRegister bits = (UnsignedRegister)vector;
+  const UnsignedRegister nearest_even = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  const UnsignedRegister quiet_nan = (bits >> 16) | 0x40u, chosen = vector == vector ? nearest_even : quiet_nan;
+#if defined(BINORM_AVX512)
+  return (HalfRegister)_mm512_cvtepi32_epi16((__m512i)chosen);
+#else
+  return __builtin_convertvector(chosen, HalfRegister);
+#endif
+#endif
+}
+
 // ---- memory <-> register
 
 template <typename T>
@@ -65,7 +92,7 @@ template <>
 BINORM_INLINE Vector<bfloat16> load<bfloat16>(const bfloat16* from) {
   HalfRegister halves;
   std::memcpy(&halves, from, sizeof(halves));
-  return (Vector<bfloat16>)(__builtin_convertvector(halves, UnsignedRegister) << 16);
+  return (Vector<bfloat16>)(widened(halves) << 16);
 }
 
 template <typename T>
@@ -73,23 +100,11 @@ BINORM_INLINE void store(T* to, Vector<T> vector) {
   std::memcpy(to, &vector, sizeof(vector));
 }
 
-#if defined(BINORM_HAS_BF16_INSTRUCTIONS)
-// Rounds to nearest even and keeps NaN, as below; numbers under 1.2e-38 become 0.
 template <>
 BINORM_INLINE void store<bfloat16>(bfloat16* to, Vector<bfloat16> vector) {
-  const auto halves = _mm512_cvtneps_pbh((__m512)vector);
+  const HalfRegister halves = rounded(vector);
   std::memcpy(to, &halves, sizeof(halves));
 }
-#else
-template <>
-BINORM_INLINE void store<bfloat16>(bfloat16* to, Vector<bfloat16> vector) {
-  const UnsignedRegister bits = (UnsignedRegister)vector;
-  const UnsignedRegister nearest_even = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  const UnsignedRegister quiet_nan = (bits >> 16) | 0x40u;
-  const HalfRegister halves = __builtin_convertvector(vector == vector ? nearest_even : quiet_nan, HalfRegister);
-  std::memcpy(to, &halves, sizeof(halves));
-}
-#endif
 
 template <typename T>
 BINORM_INLINE Scalar<T> load_one(const T* from) {
@@ -117,6 +132,32 @@ BINORM_INLINE void store_one<bfloat16>(bfloat16* to, float value) {
 }
 
 // The first `count` lanes; the others are 0.
+#if defined(BINORM_AVX512)
+BINORM_INLINE Vector<float> load_some(const float* from, int64_t count) {
+  return (Vector<float>)_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), from);
+}
+
+BINORM_INLINE Vector<double> load_some(const double* from, int64_t count) {
+  return (Vector<double>)_mm512_maskz_loadu_pd(__mmask8((1u << count) - 1), from);
+}
+
+BINORM_INLINE Vector<bfloat16> load_some(const bfloat16* from, int64_t count) {
+  const HalfRegister halves = (HalfRegister)_mm256_maskz_loadu_epi16(__mmask16((1u << count) - 1), from);
+  return (Vector<bfloat16>)(widened(halves) << 16);
+}
+
+BINORM_INLINE void store_some(float* to, Vector<float> vector, int64_t count) {
+  _mm512_mask_storeu_ps(to, __mmask16((1u << count) - 1), (__m512)vector);
+}
+
+BINORM_INLINE void store_some(double* to, Vector<double> vector, int64_t count) {
+  _mm512_mask_storeu_pd(to, __mmask8((1u << count) - 1), (__m512d)vector);
+}
+
+BINORM_INLINE void store_some(bfloat16* to, Vector<bfloat16> vector, int64_t count) {
+  _mm256_mask_storeu_epi16(to, __mmask16((1u << count) - 1), (__m256i)rounded(vector));
+}
+#else
 template <typename T>
 BINORM_INLINE Vector<T> load_some(const T* from, int64_t count) {
   T lanes[kLanes<T>] = {};
@@ -130,6 +171,7 @@ BINORM_INLINE void store_some(T* to, Vector<T> vector, int64_t count) {
   store<T>(lanes, vector);
   std::memcpy(to, lanes, count * sizeof(T));
 }
+#endif
 
 // ---- lanes
 

@@ -20,6 +20,7 @@ constexpr int64_t kChunkRows = 128;  // channels last: a row is the channels at 
 // where no more are needed. Panels are as wide as the closest cache holds the coefficients and sums of.
 constexpr int64_t kBlock = kRegisterBytes == 64 ? 4 : 2;
 constexpr int64_t kPanel = 2048;
+constexpr int64_t kRowsAtOnce = 4;
 
 // Calls f(i, fresh) for registers at i that cover [0, count): `fresh` marks lanes not covered before. The last register
 // overlaps the one before it, so there must be at least a register of values.
@@ -45,7 +46,7 @@ constexpr int64_t kWhole = -1;
 
 template <typename T>
 BINORM_INLINE Vector<T> load_up_to(const T* from, int64_t count) {
-  return count == kWhole ? load<T>(from) : load_some<T>(from, count);
+  return count == kWhole ? load<T>(from) : load_some(from, count);
 }
 
 template <typename T>
@@ -53,7 +54,7 @@ BINORM_INLINE void store_up_to(T* to, Vector<T> vector, int64_t count) {
   if (count == kWhole)
     store<T>(to, vector);
   else
-    store_some<T>(to, vector, count);
+    store_some(to, vector, count);
 }
 
 // Where values and their coefficients are: an instance (contiguous), or a panel of a sample's channels (channels last).
@@ -83,45 +84,48 @@ struct Block {
   }
 };
 
-template <typename T, int64_t kRegisters, typename Load, typename Step, typename Store>
+template <typename T, int64_t kRegisters, typename Load, typename Step, typename Store, typename Ahead>
 BINORM_INLINE void walk_rows(
     const Tile<true>& tile, int64_t at, int64_t rows, Block<T, true, kRegisters> block, Load load, Step step,
-    Store store) {
+    Store store, Ahead ahead) {
   auto state = load(block);
   for (int64_t row = 0; row < rows; ++row)
-    for (int64_t k = 0; k < kRegisters; ++k)
-      step(state, at + row * tile.stride + block.channel + k * kLanes<T>, k, block.some);
+    for (int64_t k = 0; k < kRegisters; ++k) {
+      const int64_t i = at + row * tile.stride + block.channel + k * kLanes<T>;
+      if (k % (64 / kLanes<T> / int64_t(sizeof(T))) == 0) ahead(i + kRowsAtOnce * tile.stride);
+      step(state, i, k, block.some);
+    }
   store(block, state);
 }
 
 // Goes over the values of a panel: for each run of them state = load(block), step(state, position, k, count) for value
 // register k, store(block, state); and fold() after a chunk of them.
-template <typename T, typename Load, typename Step, typename Store, typename Fold>
-BINORM_INLINE void walk(const Tile<true>& tile, Load load, Step step, Store store, Fold fold) {
+template <typename T, int64_t kRows, typename Load, typename Step, typename Store, typename Fold, typename Ahead>
+BINORM_INLINE void walk(const Tile<true>& tile, Load load, Step step, Store store, Fold fold, Ahead ahead) {
   constexpr int64_t width = kLanes<T>;
   for (int64_t start = 0; start < tile.space; start += kChunkRows) {
     const int64_t count = least(tile.space - start, kChunkRows), at = tile.first + start * tile.stride;
     const int64_t blocks = (tile.channels + kBlock * width - 1) / (kBlock * width);
-    const int64_t at_once = blocks == 1 ? kChunkRows : 1;  // one by one, memory is read from end to end
+    const int64_t at_once = blocks == 1 ? kChunkRows : kRows;
     for (int64_t row = 0; row < count; row += at_once) {
       const int64_t rows = least(count - row, at_once), here = at + row * tile.stride;
       int64_t c = 0;
       for (; c + kBlock * width <= tile.channels; c += kBlock * width)
-        walk_rows(tile, here, rows, Block<T, true, kBlock>{c, kWhole}, load, step, store);
+        walk_rows(tile, here, rows, Block<T, true, kBlock>{c, kWhole}, load, step, store, ahead);
       if (kBlock > 2 && c + 2 * width <= tile.channels) {
-        walk_rows(tile, here, rows, Block<T, true, 2>{c, kWhole}, load, step, store);
+        walk_rows(tile, here, rows, Block<T, true, 2>{c, kWhole}, load, step, store, ahead);
         c += 2 * width;
       }
       for (; c + width <= tile.channels; c += width)
-        walk_rows(tile, here, rows, Block<T, true, 1>{c, kWhole}, load, step, store);
-      if (c < tile.channels) walk_rows(tile, here, rows, Block<T, true, 1>{c, tile.channels - c}, load, step, store);
+        walk_rows(tile, here, rows, Block<T, true, 1>{c, kWhole}, load, step, store, ahead);
+      if (c < tile.channels) walk_rows(tile, here, rows, Block<T, true, 1>{c, tile.channels - c}, load, step, store, ahead);
     }
     fold();
   }
 }
 
 // The same for an instance's values, which share one state, and of which none is left to store or fold.
-template <typename T, typename Load, typename Step, typename... Nothing>
+template <typename T, int64_t, typename Load, typename Step, typename... Nothing>
 BINORM_INLINE void walk(const Tile<false>& tile, Load load, Step step, Nothing...) {
   constexpr Block<T, false, 1> block{0, kWhole};
   auto state = load(block);
