@@ -149,8 +149,8 @@ Forward forward_of(
     std::copy(vars.begin(), vars.end(), p.batch_var);
   }
   const int64_t instances = p.samples * p.channels;
-  const auto memory = scratch<A>(3 * instances);
-  p.mean_rest = memory.get(), p.scale = p.mean_rest + instances, p.shift = p.scale + instances;
+  const Scratch<A> scratch(3 * instances);
+  p.mean_rest = scratch.numbers, p.scale = p.mean_rest + instances, p.shift = p.scale + instances;
 
   const Kernels<T>& passes = kernels<T>();
   run(p, 1, passes.moments, passes.forward_coefficients, passes.normalize);
@@ -184,8 +184,8 @@ Backward backward_of(
   std::vector<double> grad_gate(p.channels), grad_weight(p.channels), grad_bias(p.channels);
   p.grad_gate = grad_gate.data(), p.grad_weight = grad_weight.data(), p.grad_bias = grad_bias.data();
   const int64_t instances = p.samples * p.channels;
-  const auto memory = scratch<A>(6 * instances);
-  p.scale = memory.get(), p.shift = p.scale + instances;
+  const Scratch<A> scratch(6 * instances);
+  p.scale = scratch.numbers, p.shift = p.scale + instances;
   p.input_factor = p.shift + instances, p.offset = p.input_factor + instances;
   p.grad_sum = p.offset + instances, p.grad_moment = p.grad_sum + instances;
 
