@@ -15,7 +15,10 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 CPU = Path("src/binorm/backends/cpu")
-FLAGS = ["-std=c++20", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-Wno-psabi", "-g0"]
+FLAGS = [
+    "-std=c++20", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-g0",
+    "-Wno-psabi", "-Wno-maybe-uninitialized",  # the latter about GCC 12's own header of AVX-512
+]  # fmt: skip
 
 
 class BuildKernels(build_ext):

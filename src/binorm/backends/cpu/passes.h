@@ -144,10 +144,7 @@ void panel_gradient_sums(const Problem<T>& p, const Tile<true>& tile) {
           chunk_sum[c] = chunk_moment[c] = 0;
         }
       },
-      [&](int64_t i) __attribute__((always_inline)) {
-        __builtin_prefetch(gradient.input + i);
-        __builtin_prefetch(gradient.grad_output + i);
-      });
+      kNothing);
   for (int64_t c = 0; c < tile.channels; ++c) {
     p.grad_sum[tile.instance + c] = one_chunk ? chunk_sum[c] : sum[c];
     p.grad_moment[tile.instance + c] = one_chunk ? chunk_moment[c] : moment[c];

@@ -47,8 +47,8 @@ void for_channels(const Problem<T>& p, int64_t step, int64_t values_each, F f) {
   });
 }
 
-// How many channels of all samples a core's share of the last cache holds, `tensors` of them at once; at most a cache line
-// of statistics. Fewer, for the cache before it, make many short runs of memory of small maps: 10 to 30 % slower.
+// How many channels of all samples a core's share of the last cache holds, `tensors` of them at once; at most a cache
+// line of statistics. Fewer, for the cache before it, are 10 to 30 % slower: a sample's run of memory gets short.
 template <typename T>
 int64_t cached_channels(const Problem<T>& p, int64_t tensors) {
   constexpr int64_t cache = 1 << 21;

@@ -20,7 +20,7 @@ constexpr int64_t kChunkRows = 128;  // channels last: a row is the channels at 
 // where no more are needed. Panels are as wide as the closest cache holds the coefficients and sums of.
 constexpr int64_t kBlock = kRegisterBytes == 64 ? 4 : 2;
 constexpr int64_t kPanel = 2048;
-constexpr int64_t kRowsAtOnce = 4;
+constexpr int64_t kRowsAtOnce = 4;  // where there are more, if that spares loading and storing sums for each row
 
 // Calls f(i, fresh) for registers at i that cover [0, count): `fresh` marks lanes not covered before. The last register
 // overlaps the one before it, so there must be at least a register of values.
@@ -98,8 +98,9 @@ BINORM_INLINE void walk_rows(
   store(block, state);
 }
 
-// Goes over the values of a panel: for each run of them state = load(block), step(state, position, k, count) for value
-// register k, store(block, state); and fold() after a chunk of them.
+// Goes over the values of a panel: for runs of kRows rows at most state = load(block), step(state, position, k, count)
+// for value register k, store(block, state); ahead(position) for each cache line of the rows after them; and fold()
+// after a chunk. With one row after the other memory is read and written from end to end, as output passes need it.
 template <typename T, int64_t kRows, typename Load, typename Step, typename Store, typename Fold, typename Ahead>
 BINORM_INLINE void walk(const Tile<true>& tile, Load load, Step step, Store store, Fold fold, Ahead ahead) {
   constexpr int64_t width = kLanes<T>;
@@ -118,7 +119,8 @@ BINORM_INLINE void walk(const Tile<true>& tile, Load load, Step step, Store stor
       }
       for (; c + width <= tile.channels; c += width)
         walk_rows(tile, here, rows, Block<T, true, 1>{c, kWhole}, load, step, store, ahead);
-      if (c < tile.channels) walk_rows(tile, here, rows, Block<T, true, 1>{c, tile.channels - c}, load, step, store, ahead);
+      if (c < tile.channels)
+        walk_rows(tile, here, rows, Block<T, true, 1>{c, tile.channels - c}, load, step, store, ahead);
     }
     fold();
   }
@@ -137,7 +139,7 @@ BINORM_INLINE void walk(const Tile<false>& tile, Load load, Step step, Nothing..
     step(state, tile.first, 0, tile.space);
 }
 
-// Instances, of which the lanes of so many sums are added together.
+// The lanes of the sums of so many instances are added together.
 template <typename T>
 constexpr int64_t kTogether = kLanes<T>;
 
@@ -153,7 +155,7 @@ BINORM_INLINE void for_groups(int64_t begin, int64_t end, F f) {
 }
 
 // Two sums over `count` values of each of kCount instances, `stride` apart: for all registers of an instance
-// step(state, position, fresh, a, b), which adds to a and b; state = load(instance).
+// step(state, position, fresh, a, b), which adds to a and b; state = load(its number in the group).
 template <typename T, int64_t kCount, typename Load, typename Step>
 BINORM_INLINE void two_sums(
     int64_t first, int64_t stride, int64_t count, Scalar<T>* sums, Scalar<T>* others, Load load, Step step) {
