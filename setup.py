@@ -15,7 +15,10 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 CPU = Path("src/binorm/backends/cpu")
-FLAGS = ["-std=c++20", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-Wno-psabi", "-g0"]
+FLAGS = [
+    "-std=c++20", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-g0",
+    "-Wno-psabi", "-Wno-maybe-uninitialized",  # the latter about GCC 12's own header of AVX-512
+]  # fmt: skip
 
 
 class BuildKernels(build_ext):
@@ -77,7 +80,10 @@ class BuildKernels(build_ext):
 
 KERNELS = Extension(
     "binorm.backends.cpu.kernels",
-    sources=[str(CPU / f"{name}.cpp") for name in ("kernels_avx512", "kernels_avx2", "kernels_base", "operator")],
+    sources=[
+        str(CPU / f"{name}.cpp")
+        for name in ("kernels_avx512", "kernels_avx512_bf16", "kernels_avx2", "kernels_base", "operator")
+    ],
     depends=[str(path) for path in CPU.glob("*.h")],
     define_macros=[("TORCH_TARGET_VERSION", "0x020a000000000000")],  # 2.10: the least that binorm asks for
     extra_compile_args=FLAGS + os.environ.get("BINORM_CXXFLAGS", "").split(),

@@ -81,5 +81,6 @@ struct KernelSet {
 const KernelSet* base_kernels();
 const KernelSet* avx2_kernels();
 const KernelSet* avx512_kernels();
+const Kernels<bfloat16>* avx512_bf16_kernels();
 
 }  // namespace binorm

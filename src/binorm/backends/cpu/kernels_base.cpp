@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "kernels.h"
 
@@ -10,4 +11,7 @@ constexpr int64_t kRegisterBytes = 16;
 }
 #include "passes.h"
 
-const binorm::KernelSet* binorm::base_kernels() { return &kTable; }
+const binorm::KernelSet* binorm::base_kernels() {
+  static constexpr KernelSet set = {table<float>(), table<double>(), table<bfloat16>()};
+  return &set;
+}

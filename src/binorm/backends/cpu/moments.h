@@ -5,50 +5,73 @@
 
 namespace {
 
+// Means, and sums of the squared deviations from them, of kCount instances.
+template <int64_t kCount>
 struct Moments {
-  double count = 0, mean = 0, squares = 0;  // squares: of the deviations from the mean
-
-  BINORM_INLINE void merge(const Moments& other) {
-    const double delta = other.mean - mean, total = count + other.count;
-    mean += delta * (other.count / total);
-    squares += other.squares + delta * delta * (count * other.count / total);
-    count = total;
-  }
+  double mean[kCount], squares[kCount];
 };
 
 // One pass around a guess of the mean; a second one around its result where the guess was off by so much, 1.7 standard
 // deviations, that it cost digits.
 constexpr double kTooFar = 0.75;
 
-template <typename T>
-BINORM_INLINE Moments chunk_moments(const T* x, int64_t count) {
+// Around the given guesses; returns whether all were good enough.
+template <typename T, int64_t kCount>
+BINORM_INLINE bool moments_around(
+    const T* x, int64_t stride, int64_t count, const Scalar<T>* guess, Moments<kCount>& moments) {
   using V = Vector<T>;
-  constexpr int64_t width = kLanes<T>;
+  Scalar<T> sums[kCount], squares[kCount];
+  two_sums<T, kCount>(
+      0, stride, count, sums, squares, [&](int64_t j) { return broadcast<T>(guess[j]); },
+      [&](V centre, int64_t i, Integers<T> fresh, int64_t, V& sum, V& square) __attribute__((always_inline)) {
+        const V u = only<T>(fresh, load<T>(x + i) - centre);
+        sum += u;
+        square += u * u;
+      });
   const double share = 1.0 / count;
+  int64_t far = 0;
+  for (int64_t j = 0; j < kCount; ++j) {
+    const double sum = sums[j], square = squares[j], shift = sum * share, excess = sum * shift;
+    moments.mean[j] = guess[j] + shift;
+    moments.squares[j] = square > excess ? square - excess : square - square;
+    far += excess > kTooFar * square;
+  }
+  return far == 0;
+}
+
+// Of `count` values of each of kCount instances, `stride` apart. An instance's bits are the same for any kCount.
+template <typename T, int64_t kCount>
+BINORM_INLINE Moments<kCount> moments_of(const T* x, int64_t stride, int64_t count) {
+  constexpr int64_t width = kLanes<T>;
+  Moments<kCount> moments;
   if (count < width) {
-    double mean = 0, squares = 0;
-    for (int64_t i = 0; i < count; ++i) mean += load_one<T>(x + i);
-    mean *= share;
-    for (int64_t i = 0; i < count; ++i) squares += (load_one<T>(x + i) - mean) * (load_one<T>(x + i) - mean);
-    return {double(count), mean, squares};
+    for (int64_t j = 0; j < kCount; ++j, x += stride) {
+      double mean = 0, squares = 0;
+      for (int64_t i = 0; i < count; ++i) mean += load_one<T>(x + i);
+      mean /= count;
+      for (int64_t i = 0; i < count; ++i) squares += (load_one<T>(x + i) - mean) * (load_one<T>(x + i) - mean);
+      moments.mean[j] = mean, moments.squares[j] = squares;
+    }
+    return moments;
   }
   const int64_t last = count - width;
-  const V sample = (load<T>(x) + load<T>(x + last / 3)) + (load<T>(x + 2 * (last / 3)) + load<T>(x + last));
-  Scalar<T> guess = sum_of_lanes<width>(sample) * Scalar<T>(0.25 / width);
-  for (bool again = false;; again = true) {
-    V sums[4] = {}, squares[4] = {};
-    const V centre = broadcast<T>(guess);
-    for_registers<T, 4>(count, [&](int64_t i, Integers<T> fresh, int64_t k) __attribute__((always_inline)) {
-      const V u = only<T>(fresh, load<T>(x + i) - centre);
-      sums[k] += u;
-      squares[k] += u * u;
-    });
-    const double sum = sum_of_four<T>(sums), square = sum_of_four<T>(squares);
-    const double shift = sum * share, excess = sum * shift;
-    if (again || !(excess > kTooFar * square))
-      return {double(count), guess + shift, square > excess ? square - excess : square - square};
-    guess = Scalar<T>(guess + shift);
+  Vector<T> samples[kCount];
+  Scalar<T> guess[kCount];
+  for (int64_t j = 0; j < kCount; ++j) {
+    const T* of = x + j * stride;
+    samples[j] = (load<T>(of) + load<T>(of + last / 3)) + (load<T>(of + 2 * (last / 3)) + load<T>(of + last));
   }
+  sums_of_lanes<T, kCount>(samples, guess);
+  for (int64_t j = 0; j < kCount; ++j) guess[j] *= Scalar<T>(0.25 / width);
+  if (moments_around<T, kCount>(x, stride, count, guess, moments)) return moments;
+  for (int64_t j = 0; j < kCount; ++j) {
+    Moments<1> one;
+    if (moments_around<T, 1>(x + j * stride, stride, count, guess + j, one)) continue;
+    const Scalar<T> better = one.mean[0];
+    moments_around<T, 1>(x + j * stride, stride, count, &better, one);
+    moments.mean[j] = one.mean[0], moments.squares[j] = one.squares[0];
+  }
+  return moments;
 }
 
 template <typename T>
@@ -59,13 +82,22 @@ BINORM_INLINE void keep_moments(const Problem<T>& p, int64_t instance, double me
   p.instance_var[instance] = A(squares * p.one_over_space);
 }
 
-template <typename T>
-void instance_moments(const Problem<T>& p, const Tile<false>& tile) {
-  const T* x = p.input + tile.first;
-  Moments total = chunk_moments<T>(x, least(tile.space, kChunk));
-  for (int64_t i = kChunk; i < tile.space; i += kChunk)
-    total.merge(chunk_moments<T>(x + i, least(tile.space - i, kChunk)));
-  keep_moments(p, tile.instance, total.mean, total.squares);
+// Of kCount adjacent instances; long ones are merged from chunks.
+template <typename T, int64_t kCount>
+void instance_moments(const Problem<T>& p, int64_t instance) {
+  const T* x = p.input + instance * p.space;
+  Moments<kCount> total = moments_of<T, kCount>(x, p.space, least(p.space, kChunk));
+  for (int64_t start = kChunk; start < p.space; start += kChunk) {
+    const int64_t count = least(p.space - start, kChunk);
+    const Moments<kCount> more = moments_of<T, kCount>(x + start, p.space, count);
+    const double share = double(count) / (start + count);
+    for (int64_t j = 0; j < kCount; ++j) {
+      const double apart = more.mean[j] - total.mean[j];
+      total.mean[j] += apart * share;
+      total.squares[j] += more.squares[j] + apart * apart * (start * share);
+    }
+  }
+  for (int64_t j = 0; j < kCount; ++j) keep_moments(p, instance + j, total.mean[j], total.squares[j]);
 }
 
 template <typename T, int64_t kRegisters>
@@ -110,7 +142,7 @@ void panel_moments(const Problem<T>& p, const Tile<true>& tile) {
   for (bool again = false;; again = true) {
     clear(chunk_sum, chunk_square);
     if (!one_chunk) clear(sum, square);
-    walk<T>(
+    walk<T, kRowsAtOnce>(
         tile,
         [&](auto block) {
           Sums<T, block.registers> state;
@@ -121,7 +153,7 @@ void panel_moments(const Problem<T>& p, const Tile<true>& tile) {
           }
           return state;
         },
-        [&](auto& state, int64_t i, int64_t k, Integers<T>, int64_t some) __attribute__((always_inline)) {
+        [&](auto& state, int64_t i, int64_t k, int64_t some) __attribute__((always_inline)) {
           const Vector<T> u = load_up_to<T>(input + i, some) - state.centre[k];
           state.sums[k] += u;
           state.squares[k] += u * u;
@@ -136,7 +168,8 @@ void panel_moments(const Problem<T>& p, const Tile<true>& tile) {
           if (one_chunk) return;
           for (int64_t c = 0; c < tile.channels; ++c) sum[c] += chunk_sum[c], square[c] += chunk_square[c];
           clear(chunk_sum, chunk_square);
-        });
+        },
+        [&](int64_t i) __attribute__((always_inline)) { __builtin_prefetch(input + i); });
     const bool good = one_chunk ? check(chunk_sum, chunk_square) : check(sum, square);
     if (good || again) break;
   }
@@ -145,12 +178,10 @@ void panel_moments(const Problem<T>& p, const Tile<true>& tile) {
 
 template <typename T>
 void moments(const Problem<T>& p, int64_t n, int64_t begin, int64_t end) {
-  for_tiles<T>(p, n, begin, end, [&](auto tile) {
-    if constexpr (tile.channels_last)
-      panel_moments<T>(p, tile);
-    else
-      instance_moments<T>(p, tile);
-  });
+  if (p.channels_last)
+    for_panels<T>(p, n, begin, end, [&](const Tile<true>& tile) { panel_moments<T>(p, tile); });
+  else
+    for_groups<T>(begin, end, [&]<int64_t kCount>(int64_t c) { instance_moments<T, kCount>(p, n * p.channels + c); });
 }
 
 }  // namespace

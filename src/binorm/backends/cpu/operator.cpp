@@ -23,15 +23,18 @@ using Backward = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>;
 
 // The best that the processor has, or less where ATEN_CPU_CAPABILITY asks for less, as it does of PyTorch's kernels.
 const KernelSet& kernel_set() {
-  static const KernelSet& chosen = []() -> const KernelSet& {
+  static const KernelSet chosen = [] {
     const char* asked = std::getenv("ATEN_CPU_CAPABILITY");
     const std::string limit = asked ? asked : "";
 #if defined(__x86_64__)
     const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (has_avx512 && limit != "default" && limit != "avx2" && binorm::avx512_kernels())
-      return *binorm::avx512_kernels();
+    if (has_avx512 && limit != "default" && limit != "avx2" && binorm::avx512_kernels()) {
+      KernelSet set = *binorm::avx512_kernels();
+      if (__builtin_cpu_supports("avx512bf16")) set.for_bfloat16 = *binorm::avx512_bf16_kernels();
+      return set;
+    }
     if (has_avx2 && limit != "default" && binorm::avx2_kernels()) return *binorm::avx2_kernels();
 #endif
     return *binorm::base_kernels();
@@ -146,8 +149,8 @@ Forward forward_of(
     std::copy(vars.begin(), vars.end(), p.batch_var);
   }
   const int64_t instances = p.samples * p.channels;
-  const auto memory = scratch<A>(3 * instances);
-  p.mean_rest = memory.get(), p.scale = p.mean_rest + instances, p.shift = p.scale + instances;
+  const Scratch<A> scratch(3 * instances);
+  p.mean_rest = scratch.numbers, p.scale = p.mean_rest + instances, p.shift = p.scale + instances;
 
   const Kernels<T>& passes = kernels<T>();
   run(p, 1, passes.moments, passes.forward_coefficients, passes.normalize);
@@ -181,8 +184,8 @@ Backward backward_of(
   std::vector<double> grad_gate(p.channels), grad_weight(p.channels), grad_bias(p.channels);
   p.grad_gate = grad_gate.data(), p.grad_weight = grad_weight.data(), p.grad_bias = grad_bias.data();
   const int64_t instances = p.samples * p.channels;
-  const auto memory = scratch<A>(6 * instances);
-  p.scale = memory.get(), p.shift = p.scale + instances;
+  const Scratch<A> scratch(6 * instances);
+  p.scale = scratch.numbers, p.shift = p.scale + instances;
   p.input_factor = p.shift + instances, p.offset = p.input_factor + instances;
   p.grad_sum = p.offset + instances, p.grad_moment = p.grad_sum + instances;
 

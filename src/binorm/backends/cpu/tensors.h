@@ -8,7 +8,7 @@
 #include <torch/headeronly/util/Half.h>
 
 #include <algorithm>
-#include <memory>
+#include <new>
 #include <optional>
 #include <vector>
 
@@ -24,7 +24,7 @@ using OptionalTensor = std::optional<Tensor>;
 
 // Mappings this large are never reused by the C library's allocator, so every fresh tensor pays a page fault for each
 // page of it. Huge pages make that 512 times fewer faults.
-constexpr int64_t kHugeFrom = int64_t(32) << 20;
+constexpr int64_t kHugeFrom = int64_t(4) << 20;
 
 Tensor fresh_like(const Tensor& like) {
   Tensor fresh = torch::stable::empty_like(like);
@@ -40,14 +40,18 @@ Tensor fresh_like(const Tensor& like) {
   return fresh;
 }
 
-// Numbers that live for one call, not initialised.
+// Numbers that live for one call, not initialised; they start with a cache line, so that threads with cache lines of
+// channels each do not write to the same.
 template <typename A>
-using Scratch = std::unique_ptr<A[]>;
+struct Scratch {
+  static constexpr std::align_val_t kLine{64};
+  A* const numbers;
 
-template <typename A>
-Scratch<A> scratch(int64_t count) {
-  return Scratch<A>(new A[count]);
-}
+  explicit Scratch(int64_t count) : numbers(static_cast<A*>(::operator new(count * sizeof(A), kLine))) {}
+  ~Scratch() { ::operator delete(numbers, kLine); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+};
 
 // Vectors of channels come in whatever dtype the module has.
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "kernels.h"
 
@@ -51,6 +52,33 @@ constexpr int64_t kLanes = kRegisterBytes / int64_t(sizeof(Scalar<T>));
 typedef uint16_t HalfRegister __attribute__((vector_size(kRegisterBytes / 2)));
 typedef uint32_t UnsignedRegister __attribute__((vector_size(kRegisterBytes)));
 
+// GCC 12 takes registers apart and together again for conversions between vectors that are one instruction.
+BINORM_INLINE UnsignedRegister widened(HalfRegister halves) {
+#if defined(BINORM_AVX512)
+  return (UnsignedRegister)_mm512_cvtepu16_epi32((__m256i)halves);
+#elif defined(BINORM_AVX2)
+  return (UnsignedRegister)_mm256_cvtepu16_epi32((__m128i)halves);
+#else
+  return __builtin_convertvector(halves, UnsignedRegister);
+#endif
+}
+
+// To bfloat16, nearest even; NaN stays NaN.
+BINORM_INLINE HalfRegister rounded(Vector<bfloat16> vector) {
+#if defined(BINORM_AVX512_BF16)
+  return (HalfRegister)_mm512_cvtneps_pbh((__m512)vector);  // numbers under 1.2e-38 become 0
+#else
+  const UnsignedRegister bits = (UnsignedRegister)vector;
+  const UnsignedRegister nearest_even = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  const UnsignedRegister quiet_nan = (bits >> 16) | 0x40u, chosen = vector == vector ? nearest_even : quiet_nan;
+#if defined(BINORM_AVX512)
+  return (HalfRegister)_mm512_cvtepi32_epi16((__m512i)chosen);
+#else
+  return __builtin_convertvector(chosen, HalfRegister);
+#endif
+#endif
+}
+
 // ---- memory <-> register
 
 template <typename T>
@@ -64,7 +92,7 @@ template <>
 BINORM_INLINE Vector<bfloat16> load<bfloat16>(const bfloat16* from) {
   HalfRegister halves;
   std::memcpy(&halves, from, sizeof(halves));
-  return (Vector<bfloat16>)(__builtin_convertvector(halves, UnsignedRegister) << 16);
+  return (Vector<bfloat16>)(widened(halves) << 16);
 }
 
 template <typename T>
@@ -74,10 +102,7 @@ BINORM_INLINE void store(T* to, Vector<T> vector) {
 
 template <>
 BINORM_INLINE void store<bfloat16>(bfloat16* to, Vector<bfloat16> vector) {
-  const UnsignedRegister bits = (UnsignedRegister)vector;
-  const UnsignedRegister nearest_even = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  const UnsignedRegister quiet_nan = (bits >> 16) | 0x40u;
-  const HalfRegister halves = __builtin_convertvector(vector == vector ? nearest_even : quiet_nan, HalfRegister);
+  const HalfRegister halves = rounded(vector);
   std::memcpy(to, &halves, sizeof(halves));
 }
 
@@ -107,6 +132,32 @@ BINORM_INLINE void store_one<bfloat16>(bfloat16* to, float value) {
 }
 
 // The first `count` lanes; the others are 0.
+#if defined(BINORM_AVX512)
+BINORM_INLINE Vector<float> load_some(const float* from, int64_t count) {
+  return (Vector<float>)_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), from);
+}
+
+BINORM_INLINE Vector<double> load_some(const double* from, int64_t count) {
+  return (Vector<double>)_mm512_maskz_loadu_pd(__mmask8((1u << count) - 1), from);
+}
+
+BINORM_INLINE Vector<bfloat16> load_some(const bfloat16* from, int64_t count) {
+  const HalfRegister halves = (HalfRegister)_mm256_maskz_loadu_epi16(__mmask16((1u << count) - 1), from);
+  return (Vector<bfloat16>)(widened(halves) << 16);
+}
+
+BINORM_INLINE void store_some(float* to, Vector<float> vector, int64_t count) {
+  _mm512_mask_storeu_ps(to, __mmask16((1u << count) - 1), (__m512)vector);
+}
+
+BINORM_INLINE void store_some(double* to, Vector<double> vector, int64_t count) {
+  _mm512_mask_storeu_pd(to, __mmask8((1u << count) - 1), (__m512d)vector);
+}
+
+BINORM_INLINE void store_some(bfloat16* to, Vector<bfloat16> vector, int64_t count) {
+  _mm256_mask_storeu_epi16(to, __mmask16((1u << count) - 1), (__m256i)rounded(vector));
+}
+#else
 template <typename T>
 BINORM_INLINE Vector<T> load_some(const T* from, int64_t count) {
   T lanes[kLanes<T>] = {};
@@ -120,6 +171,7 @@ BINORM_INLINE void store_some(T* to, Vector<T> vector, int64_t count) {
   store<T>(lanes, vector);
   std::memcpy(to, lanes, count * sizeof(T));
 }
+#endif
 
 // ---- lanes
 
@@ -143,22 +195,38 @@ BINORM_INLINE bool any_lane(Integers<T> lanes) {
   return any != 0;
 }
 
-template <int64_t kCount, typename Lanes>
-BINORM_INLINE auto sum_of_lanes(Lanes v) {
-  if constexpr (kCount == 16)
-    return sum_of_lanes<8>(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
-                           __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15));
-  else if constexpr (kCount == 8)
-    return sum_of_lanes<4>(__builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7));
-  else if constexpr (kCount == 4)
-    return sum_of_lanes<2>(__builtin_shufflevector(v, v, 0, 1) + __builtin_shufflevector(v, v, 2, 3));
-  else
-    return v[0] + v[1];
+// Lanes of a and b in turns of kWidth: the lower or the upper half of each run of 2 kWidth lanes.
+template <int64_t kWidth, bool kUpper, typename V, size_t... kLane>
+BINORM_INLINE V halves_of(V a, V b, std::index_sequence<kLane...>) {
+  constexpr auto from = [](int64_t lane) {
+    const int64_t turn = lane / kWidth, of_b = turn % 2 * int64_t(sizeof...(kLane));
+    return of_b + (turn - turn % 2 + kUpper) * kWidth + lane % kWidth;
+  };
+  return __builtin_shufflevector(a, b, from(kLane)...);
 }
 
-template <typename T>
-BINORM_INLINE auto sum_of_four(const Vector<T>* vectors) {
-  return sum_of_lanes<kLanes<T>>((vectors[0] + vectors[1]) + (vectors[2] + vectors[3]));
+// The first of kCount registers, a power of two, becomes their sums: lane i * lanes / kCount that of register i. Each
+// register's lanes are added in the same order for any kCount: halves, then halves of these.
+template <typename T, int64_t kCount, int64_t kWidth = kLanes<T> / 2>
+BINORM_INLINE void add_lanes(Vector<T>* vectors) {
+  if constexpr (kWidth > 0) {
+    constexpr auto lanes = std::make_index_sequence<kLanes<T>>();
+    constexpr int64_t pairs = kCount > 1 ? kCount / 2 : 1, partner = kCount > 1 ? pairs : 0;
+    for (int64_t i = 0; i < pairs; ++i)
+      vectors[i] = halves_of<kWidth, false>(vectors[i], vectors[i + partner], lanes) +
+                   halves_of<kWidth, true>(vectors[i], vectors[i + partner], lanes);
+    add_lanes<T, pairs, kWidth / 2>(vectors);
+  }
+}
+
+// to[i] = the sum of register i's lanes.
+template <typename T, int64_t kCount>
+BINORM_INLINE void sums_of_lanes(Vector<T>* vectors, Scalar<T>* to) {
+  add_lanes<T, kCount>(vectors);
+  if constexpr (kCount == kLanes<T>)
+    store<Scalar<T>>(to, vectors[0]);
+  else
+    for (int64_t i = 0; i < kCount; ++i) to[i] = vectors[0][i * (kLanes<T> / kCount)];
 }
 
 }  // namespace
