@@ -12,6 +12,7 @@ from binorm import BatchInstanceNormAct2d
 
 ACTIVATIONS = {
     "relu": (nn.ReLU, {}),
+    "relu6": (nn.ReLU6, {}),
     "leaky_relu": (nn.LeakyReLU, {"negative_slope": 0.2}),
     "silu": (nn.SiLU, {}),
     "gelu": (nn.GELU, {}),
@@ -75,7 +76,7 @@ def test_differentiates_twice(name, with_residual) -> None:
     assert torch.autograd.gradgradcheck(layer, inputs)
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "silu", "gelu", "identity"])
+@pytest.mark.parametrize("name", ["relu", "relu6", "leaky_relu", "silu", "gelu", "identity"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_is_at_least_as_exact_as_its_parts(name, dtype) -> None:
     """One rounding instead of three; activations of very small, very large and special values as PyTorch has them."""

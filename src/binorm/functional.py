@@ -6,7 +6,7 @@ from torch import Tensor
 from binorm.backends import operator, reference
 from binorm.backends.selection import has_kernels, is_traced
 
-ACTIVATIONS = ("identity", "relu", "leaky_relu", "silu", "gelu")
+ACTIVATIONS = ("identity", "relu", "relu6", "leaky_relu", "silu", "gelu")
 
 
 def batch_instance_norm(
@@ -44,7 +44,7 @@ def batch_instance_norm(
         momentum: the share of the batch in the updated running statistics.
         eps: added to every variance.
         residual: added before the activation; of ``input``'s shape, taken in its dtype.
-        activation: φ, one of "identity", "relu", "leaky_relu", "silu" and "gelu" (the exact one, by erf).
+        activation: φ, one of "identity", "relu", "relu6", "leaky_relu", "silu" and "gelu" (the exact one, by erf).
         negative_slope: of leaky_relu.
         clip_gate: compute with the gate projected onto [0, 1], and pass the projected gate's gradient on to ``gate``
             unchanged (a clamp would stop it at the bounds), as the layers do. ``gate`` itself is only read.

@@ -16,6 +16,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
     "swish": nn.SiLU,
     "gelu": nn.GELU,
+    "relu6": nn.ReLU6,
 }
 
 
@@ -24,9 +25,9 @@ class BatchInstanceNormAct2d(BatchInstanceNorm2d):
 
     .. math:: y = \phi((\rho \, \hat{x}_{BN} + (1 - \rho) \, \hat{x}_{IN}) \, \gamma + \beta + residual)
 
-    ReLU, LeakyReLU, SiLU and GELU (by erf) are computed in the norm's own pass over memory, and so is the residual's
-    addition; any other activation after it. Saved for the backward pass are the input (and the residual), not the
-    activation's input.
+    ReLU, ReLU6, LeakyReLU, SiLU and GELU (by erf) are computed in the norm's own pass over memory, and so is the
+    residual's addition; any other activation after it. Saved for the backward pass are the input (and the residual),
+    not the activation's input.
 
     Args:
         num_features: C.
@@ -36,8 +37,8 @@ class BatchInstanceNormAct2d(BatchInstanceNorm2d):
         affine: see there.
         track_running_stats: see there.
         apply_act: False for no activation.
-        act_layer: its class, a function that makes one, or its name: "relu", "leaky_relu", "silu" (or "swish"), "gelu",
-            "identity".
+        act_layer: its class, a function that makes one, or its name: "relu", "relu6", "leaky_relu", "silu" (or
+            "swish"), "gelu", "identity".
         act_kwargs: for the activation's constructor.
         inplace: passed on to activations that take it; of no effect where the activation is part of the norm's pass.
         drop_layer: makes a layer between norm and activation (and before the residual), such as DropBlock.
@@ -120,5 +121,5 @@ def _fused_activation(act: nn.Module) -> tuple[str, float] | None:
         return "leaky_relu", cast(nn.LeakyReLU, act).negative_slope
     if kind is nn.GELU:
         return ("gelu", 0.0) if act.approximate == "none" else None
-    names = {nn.Identity: "identity", nn.ReLU: "relu", nn.SiLU: "silu"}
+    names = {nn.Identity: "identity", nn.ReLU: "relu", nn.ReLU6: "relu6", nn.SiLU: "silu"}
     return (names[kind], 0.0) if kind in names else None

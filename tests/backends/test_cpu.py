@@ -26,6 +26,7 @@ EPS, SLOPE = 1e-5, 0.1
 ACTIVATIONS = {
     "identity": lambda z: z,
     "relu": F.relu,
+    "relu6": F.relu6,
     "leaky_relu": lambda z: F.leaky_relu(z, SLOPE),
     "silu": F.silu,
     "gelu": F.gelu,
@@ -117,7 +118,7 @@ def in_plain_pytorch(arguments: Arguments, grad_output: Tensor, activation: str 
 
 def away_from_the_kink(arguments: Arguments, grad_output: Tensor, activation: str) -> Tensor:
     """The gradient with zeros where rounding may decide on which side of an activation's kink a value lies."""
-    if activation not in ("relu", "leaky_relu"):
+    if activation not in ("relu", "relu6", "leaky_relu"):
         return grad_output
     z = exact(arguments, grad_output)[0]
     return torch.where(z.abs() > 1e-2, grad_output, 0)

@@ -28,7 +28,7 @@ backward = torch.ops.binorm.batch_instance_norm_backward.default
 update_running_statistics = torch.ops.binorm.update_running_statistics.default
 
 SETTINGS = (1e-5, "identity", 0.1)
-ACTIVATIONS = ["identity", "relu", "leaky_relu", "silu", "gelu"]
+ACTIVATIONS = ["identity", "relu", "relu6", "leaky_relu", "silu", "gelu"]
 LAYOUTS = [
     ((6, 4), False),
     ((5, 4, 7), False),
@@ -40,6 +40,7 @@ CASES = [  # activation, residual, affine, training
     ("identity", False, True, True),
     ("identity", True, True, False),
     ("relu", True, False, True),
+    ("relu6", True, False, True),
     ("leaky_relu", False, True, False),
     ("silu", True, True, True),
     ("gelu", False, False, True),
@@ -467,7 +468,7 @@ def wrong(position: int, value: object, **options: Any) -> list[object]:
         (4, torch.randn(4, 3, 5, 6).to(memory_format=torch.channels_last), "residual should have the shape, strides"),
         (5, torch.ones(3), "mean and var should be given together"),
         (6, torch.ones(3), "mean and var should be given together"),
-        (8, "tanh", "unknown activation 'tanh'.*identity, relu, leaky_relu, silu or gelu"),
+        (8, "tanh", "unknown activation 'tanh'.*identity, relu, relu6, leaky_relu, silu or gelu"),
     ],
 )
 def test_wrong_arguments_are_errors(position, value, message) -> None:

@@ -26,7 +26,8 @@ backward = torch.ops.binorm.batch_instance_norm_backward.default
 update_running_statistics = torch.ops.binorm.update_running_statistics.default
 
 contiguous = [
-    (3, 5), (2, 3, 1), (3, 2, 3), (2, 2, 7), (2, 1, 3, 5), (1, 3, 37), (2, 2, 67), (1, 2, 2049), (2, 1, 5, 829)
+    (3, 5), (2, 3, 1), (3, 2, 3), (2, 2, 7), (2, 1, 3, 5), (1, 3, 37), (2, 2, 67), (1, 2, 2049), (2, 1, 5, 829),
+    (2, 37, 3, 7), (1, 19, 67),
 ]
 last = [
     (2, 1, 3, 2), (2, 3, 2, 2), (1, 7, 3, 3), (2, 9, 2, 2), (1, 19, 131, 1), (2, 37, 2, 3), (1, 67, 5, 26),
@@ -34,7 +35,8 @@ last = [
 ]
 cases = [(shape, torch.contiguous_format) for shape in contiguous] + [(shape, torch.channels_last) for shape in last]
 kinds = [
-    ("identity", False), ("identity", True), ("relu", True), ("leaky_relu", False), ("silu", True), ("gelu", False)
+    ("identity", False), ("identity", True), ("relu", True), ("relu6", True), ("leaky_relu", False), ("silu", True),
+    ("gelu", False),
 ]
 
 def random_values():
@@ -89,4 +91,4 @@ def test_no_kernel_leaves_its_memory_or_the_language(tmp_path) -> None:
             check=False,
         )
         assert child.returncode == 0, child.stderr[-4000:]
-        assert int(child.stdout) == 17 * 3 * 6 * 2
+        assert int(child.stdout) == 19 * 3 * 7 * 2

@@ -25,6 +25,7 @@ EPS, SLOPE = 1e-5, 0.1
 ACTIVATIONS = {
     "identity": lambda z: z,
     "relu": F.relu,
+    "relu6": F.relu6,
     "leaky_relu": lambda z: F.leaky_relu(z, SLOPE),
     "silu": F.silu,
     "gelu": F.gelu,
@@ -115,6 +116,7 @@ def errors_of(arguments: list[Tensor | None], activation: str = "identity") -> l
         ("identity", True, True, True),
         ("relu", True, True, True),
         ("relu", False, True, False),
+        ("relu6", True, False, True),
         ("leaky_relu", False, False, True),
         ("leaky_relu", True, True, False),
         ("silu", False, True, True),

@@ -97,17 +97,19 @@ def batch_norm(
 ) -> Tensor:
     """What evaluation is where every gate is 1, in the bits of the network that these gates stand for."""
     output = F.batch_norm(input, running_mean, running_var, weight, bias, training=False, eps=eps)
-    return _activate(output, activation, negative_slope)
+    return _activate(output, activation, negative_slope, inplace=True)
 
 
-def _activate(x: Tensor, activation: str, negative_slope: float) -> Tensor:
+def _activate(x: Tensor, activation: str, negative_slope: float, inplace: bool = False) -> Tensor:
     match activation:
         case "relu":
-            return F.relu(x)
+            return F.relu(x, inplace)
+        case "relu6":
+            return F.relu6(x, inplace)
         case "leaky_relu":
-            return F.leaky_relu(x, negative_slope)
+            return F.leaky_relu(x, negative_slope, inplace)
         case "silu":
-            return F.silu(x)
+            return F.silu(x, inplace)
         case "gelu":
             return F.gelu(x)
         case _:

@@ -54,6 +54,8 @@ template <Activation kKind, typename V, typename S>
 BINORM_INLINE V activate(V z, S negative_slope) {
   if constexpr (kKind == Activation::relu)
     return z < 0 ? V{} : z;
+  else if constexpr (kKind == Activation::relu6)
+    return z < 0 ? V{} : (z > 6 ? V{} + S(6) : z);
   else if constexpr (kKind == Activation::leaky_relu)
     return z < 0 ? z * negative_slope : z;
   else if constexpr (kKind == Activation::silu)
@@ -69,6 +71,8 @@ template <Activation kKind, typename V, typename S>
 BINORM_INLINE V slope_at(V z, S negative_slope) {
   if constexpr (kKind == Activation::relu) {
     return z <= 0 ? V{} : V{} + S(1);
+  } else if constexpr (kKind == Activation::relu6) {
+    return z <= 0 ? V{} : (z >= 6 ? V{} : V{} + S(1));
   } else if constexpr (kKind == Activation::leaky_relu) {
     return z <= 0 ? V{} + negative_slope : V{} + S(1);
   } else if constexpr (kKind == Activation::silu) {

@@ -19,7 +19,7 @@ struct Accumulator<bfloat16> {
   using type = float;
 };
 
-enum class Activation { identity, relu, leaky_relu, silu, gelu };
+enum class Activation { identity, relu, relu6, leaky_relu, silu, gelu };
 
 // One call: y = activation(scale * (x - instance_mean) + shift + residual), or its gradient.
 //

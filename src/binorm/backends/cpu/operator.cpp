@@ -57,11 +57,12 @@ const Kernels<T>& kernels() {
 Activation activation_named(const std::string& name) {
   if (name == "identity") return Activation::identity;
   if (name == "relu") return Activation::relu;
+  if (name == "relu6") return Activation::relu6;
   if (name == "leaky_relu") return Activation::leaky_relu;
   if (name == "silu") return Activation::silu;
   STD_TORCH_CHECK(
       name == "gelu", "batch_instance_norm: unknown activation '", name,
-      "', expected identity, relu, leaky_relu, silu or gelu");
+      "', expected identity, relu, relu6, leaky_relu, silu or gelu");
   return Activation::gelu;
 }
 

@@ -202,6 +202,7 @@ BINORM_INLINE void with_activation(Activation kind, F f) {
   switch (kind) {
     case Activation::identity: return f.template operator()<Activation::identity>();
     case Activation::relu: return f.template operator()<Activation::relu>();
+    case Activation::relu6: return f.template operator()<Activation::relu6>();
     case Activation::leaky_relu: return f.template operator()<Activation::leaky_relu>();
     case Activation::silu: return f.template operator()<Activation::silu>();
     case Activation::gelu: return f.template operator()<Activation::gelu>();

@@ -124,6 +124,8 @@ def activate(z, ACTIVATION: tl.constexpr, SLOPE: tl.constexpr):
     """activation(z), with NaN for NaN."""
     if ACTIVATION == "relu":
         z = tl.where(z < 0.0, 0.0, z)
+    elif ACTIVATION == "relu6":
+        z = tl.where(z < 0.0, 0.0, tl.where(z > 6.0, 6.0, z))
     elif ACTIVATION == "leaky_relu":
         z = tl.where(z < 0.0, z * SLOPE, z)
     elif ACTIVATION == "silu":
@@ -140,6 +142,8 @@ def through_activation(grad, z, ACTIVATION: tl.constexpr, SLOPE: tl.constexpr):
     """grad·activation'(z)."""
     if ACTIVATION == "relu":
         grad = tl.where(z > 0.0, grad, 0.0)
+    elif ACTIVATION == "relu6":
+        grad = tl.where(z > 0.0, tl.where(z < 6.0, grad, 0.0), 0.0)
     elif ACTIVATION == "leaky_relu":
         grad = tl.where(z > 0.0, grad, grad * SLOPE)
     elif ACTIVATION == "silu":
