@@ -13,7 +13,7 @@ demo: $(READY)
 	@$(BIN)/binorm compare digits --out runs
 
 test: lint
-	@echo "Running the tests (about 10 minutes on two cores)."
+	@echo "Running the tests (about 10 minutes on two idle cores)."
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(READY)
