@@ -52,10 +52,8 @@ def _clip_after_step(optimizer: Optimizer, _: Any, __: Any) -> None:
     if _keeps_versions(optimizer):
         return
     groups = [group for group in optimizer.param_groups if not group.get("differentiable")]  # whose graph is kept
-    marked = [each for group in groups if GROUP_KEY in group for each in group["params"]]
-    held = {id(each) for group in groups for each in group["params"]}
-    own = map(_stored, tuple(_BatchInstanceNorm.alive))
-    _clip_([*marked, *(gate for gate in own if gate is not None and id(gate) in held)])
+    gate_ids = {id(_stored(layer)) for layer in tuple(_BatchInstanceNorm.alive)}
+    _clip_([each for group in groups for each in group["params"] if GROUP_KEY in group or id(each) in gate_ids])
 
 
 def _stored(layer: _BatchInstanceNorm) -> Tensor | None:
