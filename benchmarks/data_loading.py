@@ -30,11 +30,11 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
+from binorm.experiments.common.machine import describe_machine, describe_versions
 from binorm.experiments.data import imagenet
 from binorm.experiments.data.dataset import EncodedSet
 from binorm.experiments.data.streaming import StreamedEvaluationBatches, StreamedTrainingBatches
-from binorm.experiments.machine import describe_machine, describe_versions
-from binorm.experiments.recipe import Recipe
+from binorm.experiments.recipes.base import Recipe
 
 ENLARGED = (500, 375)
 BATCH = 64

@@ -18,12 +18,12 @@ from pathlib import Path
 import torch
 from step_time import seconds
 
+from binorm.experiments.common.machine import describe_machine, describe_versions
 from binorm.experiments.data.dataset import Dataset, ImageSet, UnlabelledSet
 from binorm.experiments.data.domain_batches import DomainBatch, DomainBatches
-from binorm.experiments.machine import describe_machine, describe_versions
 from binorm.experiments.models import create
-from binorm.experiments.recipe import Recipe
-from binorm.experiments.tasks.domains import DomainClassification
+from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.training.tasks.domains import DomainClassification
 
 # Name, size of the pictures and pictures of each domain.
 NETWORKS = {

@@ -25,7 +25,7 @@ def main() -> None:
     median = statistics.median(milliseconds)
     print(f"import binorm after torch: median {median:.1f} ms, {milliseconds[0]:.1f} to {milliseconds[-1]:.1f} ms")
     if options.out:
-        from binorm.experiments.machine import describe_machine, describe_versions
+        from binorm.experiments.common.machine import describe_machine, describe_versions
 
         facts = {"milliseconds": milliseconds, "machine": describe_machine(), "versions": describe_versions()}
         options.out.write_text(json.dumps(facts, indent=2) + "\n")

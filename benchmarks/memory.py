@@ -19,7 +19,7 @@ from torch import nn
 from torchvision.models import resnet50
 
 import binorm
-from binorm.experiments.machine import describe_machine, describe_versions
+from binorm.experiments.common.machine import describe_machine, describe_versions
 
 NORMS = {"bn": nn.BatchNorm2d, "bin": binorm.BatchInstanceNorm2d}
 

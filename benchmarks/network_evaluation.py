@@ -22,7 +22,7 @@ from step_time import seconds
 from torch import nn
 
 import binorm
-from binorm.experiments.machine import describe_machine, describe_versions
+from binorm.experiments.common.machine import describe_machine, describe_versions
 
 NETWORKS = {"efficientnet-lite0": "efficientnet_lite0", "resnet50": "resnet50"}
 TRAINED_GATES = (0.103, 0.021, 0.014, 0.010, 0.012, 0.013, 0.015, 0.022, 0.062, 0.719)

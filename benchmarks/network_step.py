@@ -19,7 +19,7 @@ from step_time import seconds
 from torch.nn import functional as F  # noqa: N812
 
 from binorm import param_groups
-from binorm.experiments.machine import describe_machine, describe_versions
+from binorm.experiments.common.machine import describe_machine, describe_versions
 from binorm.experiments.models import create
 
 KINDS = ("eager-float32", "eager-bfloat16", "compiled-float32", "compiled-bfloat16")

@@ -21,7 +21,7 @@ from typing import Any
 
 from PIL import Image
 
-from binorm.experiments.machine import describe_machine, describe_versions
+from binorm.experiments.common.machine import describe_machine, describe_versions
 from binorm.experiments.style.style_file import SHIPPED
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "demo"))

@@ -18,7 +18,7 @@ from step_time import seconds
 from torch import nn
 
 from binorm import param_groups
-from binorm.experiments.machine import describe_machine, describe_versions
+from binorm.experiments.common.machine import describe_machine, describe_versions
 from binorm.experiments.style.network import STYLE_NORMS, StyleNetwork
 from binorm.experiments.style.training.loss_network import LossNetwork
 from binorm.experiments.style.training.losses import PerceptualLoss

@@ -22,7 +22,7 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from binorm.experiments.machine import describe_machine, describe_versions
+from binorm.experiments.common.machine import describe_machine, describe_versions
 from binorm.experiments.style.drawing.stylizer import Stylizer
 from binorm.experiments.style.style_file import load_style
 

@@ -18,7 +18,7 @@ import numpy
 import torch
 from torch import nn
 
-from binorm.experiments.machine import describe_machine, describe_versions
+from binorm.experiments.common.machine import describe_machine, describe_versions
 from binorm.experiments.style.drawing.stylizer import Stylizer
 from binorm.experiments.style.network import ConvNorm, StyleNetwork
 

@@ -31,8 +31,8 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from binorm.experiments.atomic import replacing
-from binorm.experiments.machine import describe_machine, describe_versions
+from binorm.experiments.common.files import replacing
+from binorm.experiments.common.machine import describe_machine, describe_versions
 from binorm.experiments.style.drawing.stylizer import Stylizer
 from binorm.experiments.style.style_file import load_style
 from binorm.experiments.style.video.consistency import Flicker, Pixels, Steadying

@@ -21,13 +21,14 @@ from torch.nn import functional
 
 from binorm import param_groups
 from binorm.experiments import data
+from binorm.experiments.common.machine import describe_machine, describe_versions
+from binorm.experiments.common.run_files import METRICS_FILE
 from binorm.experiments.data.dataset import Dataset, ImageSet
-from binorm.experiments.machine import Settings, choose_settings, describe_machine, describe_versions
 from binorm.experiments.models import create
-from binorm.experiments.progress import ProgressDisplay
-from binorm.experiments.recipe import Recipe, load_recipe
-from binorm.experiments.recorder import METRICS_FILE
-from binorm.experiments.run import run
+from binorm.experiments.recipes.base import Recipe, load_recipe
+from binorm.experiments.training.progress import ProgressDisplay
+from binorm.experiments.training.run import run
+from binorm.experiments.training.settings import Settings, choose_settings
 
 WARM_UP_STEPS = 5
 

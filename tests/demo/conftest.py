@@ -7,9 +7,9 @@ import pytest
 import torch
 from page_client import PageClient, running
 
-from binorm.experiments.checkpoint import Trained, save_weights
 from binorm.experiments.models import create
-from binorm.experiments.recipe import Recipe
+from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.runs.checkpoint import Trained, save_weights
 from binorm.experiments.style.network import StyleNetwork
 from binorm.experiments.style.style_file import StyleCard, save_style
 from binorm.gates import gate_parameters

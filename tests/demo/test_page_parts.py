@@ -12,7 +12,7 @@ from hostile_files import encoded, photograph
 from PIL import Image
 
 from binorm.experiments.cli import main
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 
 pytest.importorskip("gradio", reason="the page needs Gradio: pip install 'binorm[demo]'")
 

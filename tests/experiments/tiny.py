@@ -6,9 +6,9 @@ import torch
 from rich.console import Console
 
 from binorm.experiments.data.dataset import Dataset, ImageSet
-from binorm.experiments.progress import ProgressDisplay
-from binorm.experiments.recipe import Recipe
-from binorm.experiments.run import run
+from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.training.progress import ProgressDisplay
+from binorm.experiments.training.run import run
 
 RECIPE = Recipe(
     name="tiny",

@@ -8,10 +8,10 @@ from rich.console import Console
 
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.domains import Domain, DomainSet
-from binorm.experiments.progress import ProgressDisplay
-from binorm.experiments.protocols import PROTOCOLS
-from binorm.experiments.recipe import Recipe
-from binorm.experiments.run import run
+from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.training.progress import ProgressDisplay
+from binorm.experiments.training.protocols import PROTOCOLS
+from binorm.experiments.training.run import run
 
 RECIPE = Recipe(
     name="tiny",

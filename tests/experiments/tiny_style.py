@@ -6,8 +6,8 @@ import numpy
 from PIL import Image
 from rich.console import Console
 
-from binorm.experiments.style.training.recipe import StyleRecipe
-from binorm.experiments.style.training.run import style_run_folder, train_styles
+from binorm.experiments.recipes.stylization import StyleRecipe
+from binorm.experiments.training.style_run import style_run_folder, train_styles
 
 
 def write_photographs(folder, count=6, size=(50, 40)):

@@ -13,7 +13,7 @@ from binorm.experiments.report import gate_statistics
 from binorm.experiments.report.figure_style import norm_colours, stage_colours
 from binorm.experiments.report.gate_figures import Histogram, gate_histogram, layer_means
 from binorm.experiments.report.gate_statistics import TOTAL
-from binorm.experiments.report.run_folder import GateLayer
+from binorm.experiments.runs.reading import GateLayer
 
 SAME_SCALE = "red above 0, blue below: what a ReLU cuts"
 _COLOUR = norm_colours(["bin"])["bin"]

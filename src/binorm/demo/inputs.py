@@ -8,7 +8,7 @@ import gradio as gr
 
 from binorm.demo.limits import Limits, open_picture
 from binorm.demo.pictures import examples
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 
 if TYPE_CHECKING:
     from binorm.experiments.style.picture_files import Picture

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 
 if TYPE_CHECKING:
     from binorm.experiments.style.picture_files import Picture

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from binorm import BatchInstanceNorm2d, named_gates
 from binorm.demo.pictures import Pixels
 from binorm.demo.reports import find_files
-from binorm.experiments.errors import UserError, known
-from binorm.experiments.report.run_folder import GATES_FILE, GateLayer
-from binorm.experiments.style.style_file import STYLE_FILE, load_style
+from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.run_files import GATES_FILE, STYLE_FILE
+from binorm.experiments.runs.reading import GateLayer
+from binorm.experiments.style.style_file import load_style
 from binorm.functional import batch_instance_norm
 
 WEIGHTS_FILE = "model.safetensors"
@@ -105,7 +106,7 @@ def channel_maps(opened: Opened, layer: str, pixels: Pixels) -> list[ChannelMaps
 
 
 def _open(path: Path, _: int) -> Opened:
-    from binorm.experiments.checkpoint import load_network
+    from binorm.experiments.runs.checkpoint import load_network
 
     is_style = path.name != WEIGHTS_FILE
     if is_style:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from binorm.demo.limits import MEBIBYTE
-from binorm.experiments.errors import UserError, known
+from binorm.experiments.common.errors import UserError, known
 
 REPORT_FILES = ("report.html", "report.md")
 DEEPEST = 6  # folders below that of all runs

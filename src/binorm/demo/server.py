@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from binorm.demo.limits import Limits
 from binorm.demo.shelf import Shelf
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -160,7 +160,7 @@ def _make_server(settings: Settings, shelf: Shelf) -> "Server":
 
 def _import_for_gates() -> None:
     import binorm.demo.gate_views
-    import binorm.experiments.checkpoint  # noqa: F401
+    import binorm.experiments.runs.checkpoint  # noqa: F401
 
 
 def _listen(host: str, port: int) -> socket.socket:

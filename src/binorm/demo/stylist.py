@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from binorm.demo.pictures import Pixels, exact, examples
-from binorm.experiments.errors import known
+from binorm.experiments.common.errors import known
 
 if TYPE_CHECKING:
     from binorm.experiments.style.drawing.stylizer import Stylizer

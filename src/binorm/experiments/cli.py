@@ -10,9 +10,9 @@ from typing import Any
 from jsonargparse import ArgumentError, ArgumentParser
 
 from binorm.experiments.commands import COMMANDS
-from binorm.experiments.console import ERRORS, plain
-from binorm.experiments.errors import Interrupted, UserError, nearest
-from binorm.experiments.recipe import explain
+from binorm.experiments.common.console import ERRORS, plain
+from binorm.experiments.common.errors import Interrupted, UserError, nearest
+from binorm.experiments.recipes.base import explain
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from binorm.experiments.data.batches import (
     training_batches,
 )
 from binorm.experiments.data.dataset import Dataset, ImageSet
-from binorm.experiments.recipe import Recipe
+from binorm.experiments.recipes.base import Recipe
 
 CPU = torch.device("cpu")
 

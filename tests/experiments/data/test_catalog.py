@@ -8,11 +8,11 @@ from domain_trees import PACS, write_domains
 from torchvision_trees import write_mnist
 
 from binorm.experiments import data
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.catalog import find, locate
 from binorm.experiments.data.entries import DATASETS
-from binorm.experiments.errors import UserError
-from binorm.experiments.recipe import load_recipe, recipe_names
-from binorm.experiments.style.training.recipe import is_style_recipe
+from binorm.experiments.recipes.base import load_recipe, recipe_names
+from binorm.experiments.recipes.stylization import is_style_recipe
 
 OWN = "domains"  # a user's own pictures, published nowhere
 EVERY_BUT_EMBEDDED = [name for name, entry in DATASETS.items() if entry.needs]

@@ -7,6 +7,7 @@ import torch
 from character_trees import write_class_folders, write_picture, write_samples, write_tag_file, write_tagged
 from PIL import Image
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.characters import (
     CHARACTERS,
     FOLDERS,
@@ -17,7 +18,6 @@ from binorm.experiments.data.characters import (
     load_icdar2003,
     load_icdar2005,
 )
-from binorm.experiments.errors import UserError
 
 REAL = Path("/work/shared/data")
 

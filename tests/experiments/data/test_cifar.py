@@ -7,8 +7,8 @@ import pytest
 import torch
 from cifar_trees import write_batches, write_fine_batches, write_pictures
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.cifar import CIFAR10_CLASSES, CIFAR100_CLASSES, examine, load_cifar10, load_cifar100
-from binorm.experiments.errors import UserError
 
 
 def test_reads_published_batches_as_rows_of_red_green_blue(tmp_path):

@@ -9,10 +9,10 @@ from PIL import Image
 from torchvision_trees import write_mnist, write_svhn, write_usps
 
 from binorm.experiments import data
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data import digit_domains, mnist_m
 from binorm.experiments.data.catalog import find
 from binorm.experiments.data.digit_domains import examine, is_present, names_at
-from binorm.experiments.errors import UserError
 
 DOMAINS = ("mnist", "mnist-m", "usps", "svhn")
 REAL = Path("/work/shared/data")

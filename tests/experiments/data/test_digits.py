@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from binorm.experiments import data
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 
 
 def test_digits_have_the_promised_sets():

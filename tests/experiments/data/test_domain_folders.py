@@ -8,8 +8,8 @@ from domain_trees import PACS, packed, write_domains, write_split_lists
 from PIL import Image
 
 from binorm.experiments import data
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data import domain_folders, image_folder
-from binorm.experiments.errors import UserError
 
 REAL = Path("/work/shared/data/pacs.zip")
 

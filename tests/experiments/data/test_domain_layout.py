@@ -2,10 +2,10 @@ import pytest
 from character_trees import write_picture
 from domain_trees import PACS, packed, write_domains, write_split_lists
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.domain_layout import UNSPLIT, find_domains
 from binorm.experiments.data.domain_table import FOLDER_SETS
 from binorm.experiments.data.file_tree import open_tree
-from binorm.experiments.errors import UserError
 
 OFFICE_HOME = ("Art", "Clipart", "Product", "Real World")
 DOMAINNET = ("clipart", "infograph", "painting", "quickdraw", "real", "sketch")

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.domains import (
     Domain,
@@ -11,7 +12,6 @@ from binorm.experiments.data.domains import (
     relabel,
     split_off_test,
 )
-from binorm.experiments.errors import UserError
 
 CLASSES = ("cat", "dog", "owl")
 

@@ -6,9 +6,9 @@ import zlib
 import pytest
 from cifar_trees import write_pictures
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.cifar import load_cifar10
 from binorm.experiments.data.file_tree import DamagedFileError, open_tree
-from binorm.experiments.errors import UserError
 
 
 def _tar(path, names, mode="w"):

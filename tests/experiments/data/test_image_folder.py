@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data import image_folder
 from binorm.experiments.data.file_tree import open_tree
 from binorm.experiments.data.image_folder import (
@@ -16,7 +17,6 @@ from binorm.experiments.data.image_folder import (
     is_picture,
     read_pictures,
 )
-from binorm.experiments.errors import UserError
 
 
 def _encoded(picture, form="PNG"):

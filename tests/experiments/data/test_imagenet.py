@@ -5,9 +5,9 @@ import pytest
 from photo_trees import WNIDS, write_photographs
 from PIL import Image
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.imagenet import load
 from binorm.experiments.data.samples import write_samples
-from binorm.experiments.errors import UserError
 
 SOLUTION = "LOC_val_solution.csv"
 

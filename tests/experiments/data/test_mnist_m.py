@@ -6,9 +6,9 @@ import pytest
 from domain_trees import write_bsds500
 from PIL import Image
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.file_tree import open_tree
 from binorm.experiments.data.mnist_m import SEEDS, SIDE, blend, read_photographs
-from binorm.experiments.errors import UserError
 
 
 def _random(*shape):

@@ -6,14 +6,14 @@ import pytest
 import torch
 from photo_trees import WNIDS, write_photographs
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data import encoded
 from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.data.imagenet import load
 from binorm.experiments.data.samples import write_samples
 from binorm.experiments.data.shards import INDEX_FILE, write_shards
 from binorm.experiments.data.streaming import StreamedTrainingBatches
-from binorm.experiments.errors import UserError
-from binorm.experiments.recipe import Recipe
+from binorm.experiments.recipes.base import Recipe
 
 SHARD_BYTES = 8000  # some five pictures
 

@@ -6,6 +6,7 @@ import torch
 from photo_trees import WNIDS, encode, photograph, write_photographs
 from PIL import Image
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.batches import evaluation_batches, training_batches
 from binorm.experiments.data.imagenet import load
 from binorm.experiments.data.streaming import (
@@ -15,8 +16,7 @@ from binorm.experiments.data.streaming import (
     process_rank,
 )
 from binorm.experiments.data.transforms import CentreCrop
-from binorm.experiments.errors import UserError
-from binorm.experiments.recipe import Recipe
+from binorm.experiments.recipes.base import Recipe
 
 CPU = torch.device("cpu")
 RECIPE = {

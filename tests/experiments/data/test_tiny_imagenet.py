@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from tiny_imagenet_trees import WNIDS, write_published
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.tiny_imagenet import examine, load
-from binorm.experiments.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import torchvision
 from PIL import Image
 from torchvision_trees import write_eurosat, write_mnist, write_svhn, write_usps
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data import image_folder
 from binorm.experiments.data.torchvision_sets import download, examine, load
 from binorm.experiments.data.torchvision_table import TORCHVISION_SETS
-from binorm.experiments.errors import UserError
 
 
 @pytest.fixture(autouse=True)

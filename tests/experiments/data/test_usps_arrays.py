@@ -2,8 +2,8 @@ import numpy
 import pytest
 from domain_trees import write_usps_arrays
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.usps_arrays import read
-from binorm.experiments.errors import UserError
 
 
 def test_arrays_are_pictures_in_three_equal_colours(tmp_path):

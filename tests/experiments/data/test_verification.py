@@ -3,10 +3,10 @@ import torch
 from cifar_trees import write_pictures
 from PIL import Image
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import Dataset, EncodedPicture, ImageSet
 from binorm.experiments.data.file_tree import open_tree
 from binorm.experiments.data.verification import Examined, Verification, check, examine_dataset, examine_files
-from binorm.experiments.errors import UserError
 
 
 def _examined(name, split="train", label=0, size=(8, 8), fault="", content=None):

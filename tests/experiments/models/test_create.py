@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from binorm import BatchInstanceNorm2d, gate_parameters, named_gates
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.models import create
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from binorm import BatchInstanceNorm1d
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.models import create
 from binorm.experiments.models.domain_statistics import DomainStatistics
 from binorm.experiments.models.head import FeatureTap

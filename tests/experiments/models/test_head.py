@@ -5,7 +5,7 @@ import torch
 import torchvision
 from torch import nn
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.models import MODELS, create
 from binorm.experiments.models.head import FeatureTap, find_head
 from binorm.experiments.models.norms import NORMS

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from binorm import gate_parameters
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.models import check_weights, create
 
 LITE0 = "timm:tf_efficientnet_lite0"

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.models import create
 from binorm.experiments.models.ibn import insert_ibn_a
 from binorm.experiments.models.norms import NORMS, InstanceBatchNormAct2d

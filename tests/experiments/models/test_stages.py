@@ -5,7 +5,7 @@ import torch
 import torchvision
 from torch import nn
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.models import MODELS
 from binorm.experiments.models.cifar_resnet import CifarResNet
 from binorm.experiments.models.densenet import DenseNetBC

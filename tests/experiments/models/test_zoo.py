@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from binorm import BatchInstanceNorm2d, gate_parameters
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.models import check_name, create
 from binorm.experiments.models.norms import InstanceBatchNormAct2d
 from binorm.experiments.models.rival_norms import GroupNorm, SwitchableNorm2d

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.report import figures
 from binorm.experiments.report.figure_style import COLUMN_WIDTH, INK, SCREEN, for_print, norm_colours, stage_colours
 from binorm.experiments.report.figures import Line, gate_curves, learning_curves

@@ -9,7 +9,7 @@ from binorm.experiments.report.gate_statistics import (
     stages_of,
     summary,
 )
-from binorm.experiments.report.run_folder import GateLayer, GatePoint
+from binorm.experiments.runs.reading import GateLayer, GatePoint
 
 NAMES = ("norm", "stage1.0.norm1", "stage2.0.norm1", "stage3.0.norm1", "last")
 

@@ -9,7 +9,7 @@ from fake_runs import write_run
 from rich.console import Console
 from scipy import stats
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.report.paper_columns import read_columns
 from binorm.experiments.report.paper_table import blocks, console_paper_table, write_table
 

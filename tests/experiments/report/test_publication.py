@@ -1,7 +1,7 @@
 import pytest
 from fake_runs import write_run
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.report.publication import write_figures, write_gate_figures
 
 GATE_FIGURES = {"gates-bin", "gates-by-layer-bin", "gates-over-training-bin", "gate-shares-over-training-bin"}

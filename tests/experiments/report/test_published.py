@@ -1,8 +1,8 @@
 import pytest
 
-from binorm.experiments.recipe import load_recipe, recipe_names
+from binorm.experiments.recipes.base import load_recipe, recipe_names
+from binorm.experiments.recipes.stylization import is_style_recipe
 from binorm.experiments.report.published import GATES, accuracy
-from binorm.experiments.style.training.recipe import is_style_recipe
 
 
 def test_every_reported_network_has_both_norms_and_bin_is_higher():

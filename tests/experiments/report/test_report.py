@@ -8,7 +8,7 @@ from fake_runs import LAYERS, write_run
 from page_tags import Tags
 from rich.console import Console
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.report.page import console_table, write_report
 
 HOSTILE = "<script>alert(1)</script>|`*x*`"

@@ -2,7 +2,7 @@ import pytest
 import torch
 from random_styles import random_style_network
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.style.drawing.gate_shift import shift_gates
 
 

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F  # noqa: N812
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.style.training.loss_network import LossNetwork, load_loss_network
 from binorm.experiments.style.training.losses import PerceptualLoss, gram_matrix, relative_error, total_variation
 

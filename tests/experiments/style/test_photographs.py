@@ -4,7 +4,7 @@ import pytest
 import tiny_style
 import torch
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.style.training.photographs import PhotographBatches, find_photographs
 
 

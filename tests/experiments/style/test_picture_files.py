@@ -7,7 +7,7 @@ import pytest
 from photo_trees import encode, photograph
 from PIL import Image, ImageCms, features
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.style.picture_files import (
     Picture,
     decode_picture,

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 import torch
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.style.export import INPUT, OUTPUT, check_onnx, export_onnx
 from binorm.experiments.style.network import STYLE_NORMS, StyleNetwork
 from binorm.experiments.style.style_file import StyleCard

@@ -4,7 +4,7 @@ import torch
 from random_styles import random_style_network
 from sklearn.datasets import load_sample_image
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.style.drawing import stylizer as stylizer_module
 from binorm.experiments.style.drawing.stylizer import Stylizer
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from video_files import TIME_BASE, moving_picture, read_video, write_sine, write_video
 
-from binorm.experiments.errors import Interrupted, UserError
+from binorm.experiments.common.errors import Interrupted, UserError
 from binorm.experiments.style.video import reader, writer
 from binorm.experiments.style.video.frames import FrameForm
 from binorm.experiments.style.video.stylize import AHEAD, stylize_video

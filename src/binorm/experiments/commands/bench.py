@@ -6,15 +6,15 @@ from pathlib import Path
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
 from binorm.experiments.commands.command import Command
-from binorm.experiments.console import CONSOLE
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.console import CONSOLE
+from binorm.experiments.common.errors import UserError
 
 
 def _run(options: Namespace, command: str) -> int:
     import torch
 
-    from binorm.experiments.atomic import write_text_atomically
-    from binorm.experiments.bench import SHAPES, bench, bench_facts, bench_tables, parse_shapes
+    from binorm.experiments.analysis.bench import SHAPES, bench, bench_facts, bench_tables, parse_shapes
+    from binorm.experiments.common.files import write_text_atomically
 
     if "threads" in options:
         if options.threads < 1:

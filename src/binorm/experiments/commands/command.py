@@ -10,8 +10,8 @@ from typing import Any
 
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
-from binorm.experiments.recipe import Recipe, field_help, field_types
-from binorm.experiments.style.training.recipe import StyleRecipe
+from binorm.experiments.recipes.base import Recipe, field_help, field_types
+from binorm.experiments.recipes.stylization import StyleRecipe
 
 NOT_OVERRIDABLE = {"name", "title", "full_epochs", "full_steps"}
 

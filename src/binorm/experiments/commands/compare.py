@@ -8,16 +8,16 @@ from typing import Literal
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
 from binorm.experiments.commands.command import Command, add_training, data_path, overrides
-from binorm.experiments.console import CONSOLE, ERRORS, plain
-from binorm.experiments.errors import UserError
-from binorm.experiments.recipe import load_recipe, recipe_names
-from binorm.experiments.style.training.recipe import is_style_recipe, load_style_recipe
+from binorm.experiments.common.console import CONSOLE, ERRORS, plain
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.recipes.base import load_recipe, recipe_names
+from binorm.experiments.recipes.stylization import is_style_recipe, load_style_recipe
 
 
 def _run(options: Namespace, command: str) -> int:
-    from binorm.experiments.budget import parse_budget
-    from binorm.experiments.compare import train_all
-    from binorm.experiments.report.domains.runs import is_domain_folder
+    from binorm.experiments.runs.domains import is_domain_folder
+    from binorm.experiments.training.budget import parse_budget
+    from binorm.experiments.training.compare import train_all
 
     names = _expand(options.recipes)
     if any(is_style_recipe(name) for name in names):
@@ -48,7 +48,7 @@ def _run(options: Namespace, command: str) -> int:
 def _compare_styles(names: list[str], options: Namespace, command: str) -> int:
     from binorm.experiments.report.style.console import console_style_table
     from binorm.experiments.report.style.page import write_style_report
-    from binorm.experiments.style.training.run import train_styles
+    from binorm.experiments.training.style_run import train_styles
 
     if len(names) > 1:
         raise UserError(f"styles are compared one recipe at a time (got {' '.join(names)})")
@@ -95,8 +95,8 @@ def _report(folders: list[Path]) -> list[Path]:
     """Write each recipe's report; return the folders with a finished run, which there is more to say of."""
     from binorm.experiments.report.domains.console import console_domain_table
     from binorm.experiments.report.domains.page import DomainReport, write_domain_report
-    from binorm.experiments.report.domains.runs import is_domain_folder
     from binorm.experiments.report.page import Report, console_table, write_report
+    from binorm.experiments.runs.domains import is_domain_folder
 
     finished = []
     for folder in folders:

@@ -5,14 +5,14 @@ from pathlib import Path
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
 from binorm.experiments.commands.command import Command, add_data, data_path
-from binorm.experiments.console import CONSOLE, plain
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.console import CONSOLE, plain
+from binorm.experiments.common.errors import UserError
 
 ACTIONS = ("verify", "prepare")
 
 
 def _run(options: Namespace, command: str) -> int:
-    from binorm.experiments.data_command import data_table, describe
+    from binorm.experiments.data.describe import data_table, describe
 
     words, path = list(options.what), data_path(options)
     action = words.pop(0) if words and words[0] in ACTIONS else None
@@ -33,7 +33,7 @@ def _run(options: Namespace, command: str) -> int:
 
 
 def _verify(name: str, path: Path | None) -> int:
-    from binorm.experiments.data_command import verify
+    from binorm.experiments.data.describe import verify
 
     with CONSOLE.status(f"reading every picture of {name}") as status:
         report = verify(name, path, lambda text: status.update(plain(text)))
@@ -42,7 +42,7 @@ def _verify(name: str, path: Path | None) -> int:
 
 
 def _prepare(name: str, path: Path | None, options: Namespace) -> int:
-    from binorm.experiments.data_command import prepare
+    from binorm.experiments.data.describe import prepare
 
     image_size = options.image_size if "image_size" in options else 0
     if "shards" in options:

@@ -5,11 +5,11 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from binorm.experiments.commands.command import Command, add_data, data_path
-from binorm.experiments.console import CONSOLE
+from binorm.experiments.common.console import CONSOLE
 
 
 def _run(options: Namespace, command: str) -> int:
-    from binorm.experiments.evaluate import evaluate
+    from binorm.experiments.analysis.evaluate import evaluate
 
     CONSOLE.print(evaluate(Path(options.checkpoint), data_path(options)), soft_wrap=False)
     return 0

@@ -5,8 +5,8 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from binorm.experiments.commands.command import Command
-from binorm.experiments.console import CONSOLE, plain
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.console import CONSOLE, plain
+from binorm.experiments.common.errors import UserError
 
 
 def _run(options: Namespace, command: str) -> int:
@@ -28,7 +28,7 @@ def _run(options: Namespace, command: str) -> int:
 
 def _style(style: str) -> str:
     """The style as given, unless it is a network that is not exported."""
-    from binorm.experiments.checkpoint import WEIGHTS_FILE
+    from binorm.experiments.common.run_files import WEIGHTS_FILE
 
     path = Path(style)
     if path.name == WEIGHTS_FILE or (path / WEIGHTS_FILE).exists():

@@ -6,12 +6,12 @@ from typing import Literal
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
 from binorm.experiments.commands.command import Command, add_data, data_path
-from binorm.experiments.console import CONSOLE, plain
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.console import CONSOLE, plain
+from binorm.experiments.common.errors import UserError
 
 
 def _run(options: Namespace, command: str) -> int:
-    from binorm.experiments.gate_table import gate_tables
+    from binorm.experiments.report.gate_table import gate_tables
 
     checkpoint = Path(options.checkpoint)
     file_format = options.format if "format" in options else None
@@ -32,9 +32,9 @@ def _run(options: Namespace, command: str) -> int:
 
 
 def _responses(run: Path, data: Path | None, file_format: str) -> list[Path]:
-    from binorm.experiments.checkpoint import load_network
-    from binorm.experiments.protocols import Loader
-    from binorm.experiments.responses import write_responses
+    from binorm.experiments.analysis.responses import write_responses
+    from binorm.experiments.runs.checkpoint import load_network
+    from binorm.experiments.training.protocols import Loader
 
     if not run.is_dir():
         raise UserError(f"--responses needs the folder of a run (got {run})")

@@ -6,8 +6,8 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from binorm.experiments.commands.command import Command
-from binorm.experiments.console import CONSOLE, ERRORS, plain
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.console import CONSOLE, ERRORS, plain
+from binorm.experiments.common.errors import UserError
 
 
 def _run(options: Namespace, command: str) -> int:

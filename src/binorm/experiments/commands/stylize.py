@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
 from binorm.experiments.commands.command import Command
-from binorm.experiments.console import CONSOLE, ERRORS, plain
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.console import CONSOLE, ERRORS, plain
+from binorm.experiments.common.errors import UserError
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -57,7 +57,7 @@ def _check_options(options: Namespace, jobs: "list[Job]") -> None:
 
 def _stylize(job: "Job", stylizer: "Stylizer", options: Namespace) -> bool:
     """Do one job and say so; False where the input is at fault, so that the others go on."""
-    from binorm.experiments.atomic import write_bytes_atomically
+    from binorm.experiments.common.files import write_bytes_atomically
 
     start = time.perf_counter()
     try:

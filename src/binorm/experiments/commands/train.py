@@ -5,15 +5,15 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from binorm.experiments.commands.command import Command, add_training, data_path, overrides
-from binorm.experiments.console import CONSOLE
-from binorm.experiments.recipe import load_recipe
-from binorm.experiments.style.training.recipe import is_style_recipe, load_style_recipe
+from binorm.experiments.common.console import CONSOLE
+from binorm.experiments.recipes.base import load_recipe
+from binorm.experiments.recipes.stylization import is_style_recipe, load_style_recipe
 
 
 def _run(options: Namespace, command: str) -> int:
-    from binorm.experiments.compare import train_all
-    from binorm.experiments.protocols import only_one
-    from binorm.experiments.run import run_folder
+    from binorm.experiments.training.compare import train_all
+    from binorm.experiments.training.protocols import only_one
+    from binorm.experiments.training.run import run_folder
 
     if is_style_recipe(options.recipe):
         return _train_style(options, command)
@@ -29,7 +29,7 @@ def _run(options: Namespace, command: str) -> int:
 
 
 def _train_style(options: Namespace, command: str) -> int:
-    from binorm.experiments.style.training.run import style_run_folder, train_styles
+    from binorm.experiments.training.style_run import style_run_folder, train_styles
 
     recipe = load_style_recipe(options.recipe, overrides(options))
     out = Path(options.out)

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from binorm.experiments.data.transforms import resized_crop_box
-from binorm.experiments.recipe import Recipe
+from binorm.experiments.recipes.base import Recipe
 
 CHUNK = 256  # pictures that are resized at once
 

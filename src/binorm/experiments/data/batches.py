@@ -14,7 +14,7 @@ from binorm.experiments.data.dataset import Dataset, EncodedSet, ImageSet
 from binorm.experiments.data.normalization import Normalizer
 from binorm.experiments.data.seeds import epoch_seed
 from binorm.experiments.data.streaming import StreamedEvaluationBatches, StreamedTrainingBatches
-from binorm.experiments.recipe import Recipe
+from binorm.experiments.recipes.base import Recipe
 
 EVALUATION_BATCH = 500  # pictures at most; batches are of equal size, so that little is filled up
 # Pixels at most on a CPU: feature maps of more leave its caches, and networks for larger pictures take twice as long.

@@ -9,10 +9,10 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from binorm.experiments.atomic import write_bytes_atomically
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.files import write_bytes_atomically
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.image_folder import DecodedSplit
-from binorm.experiments.errors import UserError
 
 Splits = dict[str, DecodedSplit]
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from binorm.experiments.common.errors import UserError, known
 from binorm.experiments.data.dataset import Dataset
 from binorm.experiments.data.domains import DomainSet
 from binorm.experiments.data.entries import DATASETS, Entry
-from binorm.experiments.errors import UserError, known
 
 DATA_VARIABLE = "BINORM_DATA"
 T = TypeVar("T")

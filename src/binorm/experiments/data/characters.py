@@ -11,12 +11,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.parsers import expat
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.cache import Splits, cached
 from binorm.experiments.data.dataset import Dataset
 from binorm.experiments.data.file_tree import FileTree, open_tree
 from binorm.experiments.data.image_folder import Labelled, is_picture, label_files, read_pictures
 from binorm.experiments.data.verification import Examined, examine_files
-from binorm.experiments.errors import UserError
 
 SIZE = 32
 FOLDERS = (

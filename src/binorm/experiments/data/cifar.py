@@ -10,12 +10,12 @@ from typing import Any
 import numpy
 import torch
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.cache import Splits, cached
 from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.data.file_tree import FileTree, open_tree
 from binorm.experiments.data.image_folder import DecodedSplit, Labelled, find_pictures, label_files, read_pictures
 from binorm.experiments.data.verification import Examined, examine_arrays, examine_files
-from binorm.experiments.errors import UserError
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _FINE_CLASSES = """

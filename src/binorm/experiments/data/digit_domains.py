@@ -12,6 +12,7 @@ import numpy
 import torch
 from PIL import Image
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data import mnist_m, torchvision_sets, usps_arrays
 from binorm.experiments.data.cache import Splits, cached
 from binorm.experiments.data.dataset import ImageSet
@@ -20,7 +21,6 @@ from binorm.experiments.data.file_tree import open_tree
 from binorm.experiments.data.image_folder import DecodedSplit, check_memory
 from binorm.experiments.data.torchvision_table import DIGITS
 from binorm.experiments.data.verification import Examined, examine_arrays
-from binorm.experiments.errors import UserError
 
 NAME = "digit-domains"
 SIZE = 28

@@ -11,9 +11,9 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.data.digit_styles import TRAINING_STYLES, UNSEEN_STYLES, Style, draw
-from binorm.experiments.errors import UserError
 
 TEST_DIGITS = 500
 DRAWINGS_PER_DIGIT = 2

@@ -11,7 +11,7 @@ from binorm.experiments.data.augmentation import Augmented
 from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.data.normalization import Normalizer
 from binorm.experiments.data.seeds import epoch_seed
-from binorm.experiments.recipe import Recipe
+from binorm.experiments.recipes.base import Recipe
 
 
 class DomainBatch(NamedTuple):

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.cache import Splits, cached
 from binorm.experiments.data.domain_layout import UNSPLIT, DomainFiles, find_domains
 from binorm.experiments.data.domain_table import FOLDER_SETS
@@ -15,7 +16,6 @@ from binorm.experiments.data.domains import Domain, DomainSet, choose, common_cl
 from binorm.experiments.data.file_tree import FileTree, open_tree
 from binorm.experiments.data.image_folder import check_memory, read_pictures
 from binorm.experiments.data.verification import Examined, examine_files
-from binorm.experiments.errors import UserError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

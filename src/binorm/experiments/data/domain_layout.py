@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.domain_table import FOLDER_SETS, FolderSet
 from binorm.experiments.data.domains import choose, few
 from binorm.experiments.data.file_tree import FileTree
 from binorm.experiments.data.image_folder import Labelled, is_picture
-from binorm.experiments.errors import UserError
 
 EXPECTED = "<domain>/<class>/<picture>.jpg or .png"
 UNSPLIT = "all"

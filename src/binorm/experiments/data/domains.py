@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from binorm.experiments.common.errors import UserError, known
 from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.data.torchvision_table import TEST_SHARE
 from binorm.experiments.data.validation import hold_out
-from binorm.experiments.errors import UserError, known
-from binorm.experiments.recipe import VALIDATION
+from binorm.experiments.recipes.base import VALIDATION
 
 FEW = 12  # names that an error lists
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import EncodedPicture
 from binorm.experiments.data.file_tree import DAMAGE, MAX_FILE_BYTES
 from binorm.experiments.data.image_folder import BrokenPictureError, is_picture
-from binorm.experiments.errors import UserError
 
 SHUFFLE_BUFFER = 2000  # pictures of shards that are in memory to be shuffled: about 200 MB of ImageNet
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data import (
     characters,
     cifar,
@@ -19,7 +20,6 @@ from binorm.experiments.data.domain_table import FOLDER_SETS, FolderSet
 from binorm.experiments.data.domains import DomainSet, mixed
 from binorm.experiments.data.torchvision_table import TEST_SHARE, TORCHVISION_SETS, TorchvisionSet
 from binorm.experiments.data.verification import Examined
-from binorm.experiments.errors import UserError
 
 OWN_SPLIT = f"{TEST_SHARE:.0%} of each class, drawn with a fixed seed, are the test set"
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 
 MAX_FILE_BYTES = 256 * 2**20  # no picture and no published batch is near this; a bomb is beyond it
 # What the contents of a damaged archive raise while they are read, whatever packed them.

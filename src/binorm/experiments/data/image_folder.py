@@ -10,9 +10,9 @@ import numpy
 import torch
 from PIL import Image, UnidentifiedImageError
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.file_tree import DamagedFileError, FileTree
-from binorm.experiments.errors import UserError
 
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp"}
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "WEBP")  # whatever a file's name: others may start programs to be decoded

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import Dataset, EncodedSet
 from binorm.experiments.data.encoded import EncodedFiles, folder_reader, zip_reader
 from binorm.experiments.data.file_tree import DAMAGE
 from binorm.experiments.data.image_folder import is_picture
 from binorm.experiments.data.shards import looks_like_shards, read_shards
-from binorm.experiments.errors import UserError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SPLITS = ("train", "val")

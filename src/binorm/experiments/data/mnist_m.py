@@ -19,9 +19,9 @@ from pathlib import PurePosixPath
 
 import numpy
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.file_tree import FileTree
 from binorm.experiments.data.image_folder import BrokenPictureError, is_picture, opened
-from binorm.experiments.errors import UserError
 
 SIDE = 28
 SEEDS = {"train": 0, "test": 1}

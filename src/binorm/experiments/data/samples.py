@@ -6,7 +6,7 @@ import numpy
 import torch
 from PIL import Image
 
-from binorm.experiments.atomic import replacing
+from binorm.experiments.common.files import replacing
 from binorm.experiments.data.dataset import Dataset, EncodedSet, ImageSet
 from binorm.experiments.data.image_folder import BrokenPictureError
 from binorm.experiments.data.transforms import CentreCrop, ignore_metadata_warnings

@@ -11,11 +11,11 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from binorm.experiments.atomic import write_text_atomically
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.files import write_text_atomically
+from binorm.experiments.common.threads import in_threads
 from binorm.experiments.data.dataset import Dataset, EncodedPicture, EncodedSet, ImageSet
 from binorm.experiments.data.encoded import EncodedShards, Shard, webdataset
-from binorm.experiments.data.threads import in_threads
-from binorm.experiments.errors import UserError
 
 INDEX_FILE = "shards.json"
 FORMAT = "binorm shards 1"

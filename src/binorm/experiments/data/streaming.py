@@ -11,11 +11,12 @@ import numpy
 import torch
 from torch import Tensor
 
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.threads import in_threads
 from binorm.experiments.data.dataset import Dataset, EncodedPicture, EncodedSet, ImageSet
 from binorm.experiments.data.image_folder import BrokenPictureError
 from binorm.experiments.data.normalization import Normalizer
 from binorm.experiments.data.seeds import epoch_seed, picture_generator
-from binorm.experiments.data.threads import in_threads
 from binorm.experiments.data.transforms import (
     EVALUATION_SCALE,
     CentreCrop,
@@ -23,8 +24,7 @@ from binorm.experiments.data.transforms import (
     ResizedCrop,
     ignore_metadata_warnings,
 )
-from binorm.experiments.errors import UserError
-from binorm.experiments.recipe import Recipe
+from binorm.experiments.recipes.base import Recipe
 
 IMAGE_SIZE = 224  # where a recipe names none
 PREFETCH_BATCHES = 2

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.cache import Splits, cached
 from binorm.experiments.data.dataset import Dataset
 from binorm.experiments.data.file_tree import FileTree, open_tree
 from binorm.experiments.data.image_folder import Labelled, is_picture, read_pictures
 from binorm.experiments.data.verification import Examined, examine_files
-from binorm.experiments.errors import UserError
 
 SIZE = 64
 CLASSES = 200

@@ -16,7 +16,8 @@ import numpy
 import torch
 from PIL import Image, ImageOps
 
-from binorm.experiments.atomic import write_text_atomically
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.data.cache import Splits, cache_folder, cached
 from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.data.file_tree import open_tree
@@ -24,8 +25,7 @@ from binorm.experiments.data.image_folder import DecodedSplit, check_memory
 from binorm.experiments.data.torchvision_table import TEST_SHARE, TORCHVISION_SETS, TorchvisionSet
 from binorm.experiments.data.validation import hold_out
 from binorm.experiments.data.verification import Examined, digest
-from binorm.experiments.errors import UserError
-from binorm.experiments.recipe import VALIDATION
+from binorm.experiments.recipes.base import VALIDATION
 
 FILE_LISTS = ("samples", "_samples", "_image_files", "_images")  # where torchvision's sets keep their files' names
 

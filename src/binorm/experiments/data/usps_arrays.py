@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy
 import torch
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.file_tree import FileTree, open_tree
-from binorm.experiments.errors import UserError
 
 SIDE = 16
 CLASSES = 10

@@ -4,9 +4,9 @@ import dataclasses
 
 import torch
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import Dataset, ImageSet
-from binorm.experiments.errors import UserError
-from binorm.experiments.recipe import VALIDATION
+from binorm.experiments.recipes.base import VALIDATION
 
 
 def hold_out(dataset: Dataset, share: float) -> Dataset:

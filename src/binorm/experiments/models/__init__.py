@@ -6,7 +6,7 @@ from inspect import signature
 
 from torch import nn
 
-from binorm.experiments.errors import UserError, known
+from binorm.experiments.common.errors import UserError, known
 from binorm.experiments.models.cifar_resnet import BOTTLENECK_DEPTHS, DEPTHS, CifarResNet
 from binorm.experiments.models.densenet import DenseNetBC
 from binorm.experiments.models.digit_network import DigitNetwork

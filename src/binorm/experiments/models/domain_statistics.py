@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from binorm.experiments.errors import UserError, known
+from binorm.experiments.common.errors import UserError, known
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 

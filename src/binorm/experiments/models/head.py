@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 
 
 def find_head(network: nn.Module, num_classes: int) -> str:

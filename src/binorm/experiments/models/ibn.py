@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.models.rival_norms import InstanceBatchNorm2d
 
 # Our networks say stage1.0.norm1, torchvision's and timm's ResNets layer1.0.bn1.

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.models.initialization import initialize_convolutions
 from binorm.experiments.models.norms import NormLayer
 from binorm.experiments.models.residual_blocks import BasicBlock, Bottleneck

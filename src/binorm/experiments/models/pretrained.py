@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.models.head import find_head, last_linear
 
 DEFAULT = "default"
@@ -56,7 +56,7 @@ def read_weights(weights: str, name: str, network: nn.Module) -> dict[str, Tenso
         if hasattr(reference, "transform_input"):  # GoogLeNet's and Inception's weights are for another range
             network.transform_input = reference.transform_input
         return reference.state_dict()
-    from binorm.experiments.checkpoint import load_state_dict  # which imports this package
+    from binorm.experiments.common.tensors import load_state_dict
 
     if weights == EFFICIENTNET_LITE0:
         return _renamed(load_state_dict(_lite0_file()), network)

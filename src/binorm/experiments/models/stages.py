@@ -5,7 +5,7 @@ from typing import Protocol
 
 from torch import nn
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.models.norms import NormLayer
 
 # In order; the first one that a network has counts.

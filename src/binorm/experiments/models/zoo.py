@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from binorm import convert_batch_norm, gate_parameters
-from binorm.experiments.errors import UserError, known, nearest
+from binorm.experiments.common.errors import UserError, known, nearest
 from binorm.experiments.models.ibn import insert_ibn_a
 from binorm.experiments.models.pretrained import load_pretrained, read_weights, same_names
 from binorm.experiments.models.rival_norms import GroupNorm, SwitchableNorm2d

@@ -18,8 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from binorm.experiments.errors import UserError
-from binorm.experiments.report.run_folder import DISPLAY_ORDER, norm_rank
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.runs.reading import DISPLAY_ORDER, norm_rank
 
 INK = "#5c6670"
 STRONG = "#1c2126"  # letters on a coloured ground

@@ -9,7 +9,7 @@ from binorm.experiments.report.gate_statistics import TOTAL, Shares
 from binorm.experiments.report.gate_strips import Strip, gate_development
 from binorm.experiments.report.pictures import Picture, by_epoch, file_name
 from binorm.experiments.report.published import GATES
-from binorm.experiments.report.run_folder import RunResult
+from binorm.experiments.runs.reading import RunResult
 
 
 def gates_by_norm(runs: Sequence[RunResult]) -> dict[str, dict[str, Shares]]:

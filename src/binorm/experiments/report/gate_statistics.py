@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from binorm.experiments.report.published import GATES
-from binorm.experiments.report.run_folder import GateLayer, GatePoint
+from binorm.experiments.runs.reading import GateLayer, GatePoint
 from binorm.gates import HISTOGRAM_BINS
 
 Group = TypeVar("Group")

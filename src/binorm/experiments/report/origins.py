@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from binorm.experiments.progress import duration
+from binorm.experiments.common.text import duration
 from binorm.experiments.report import tables
 from binorm.experiments.report.tables import Run
 

@@ -12,17 +12,17 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from binorm.experiments.atomic import write_bytes_atomically, write_text_atomically
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.files import write_bytes_atomically, write_text_atomically
 from binorm.experiments.report import gate_pictures, gate_statistics, tables
 from binorm.experiments.report.figure_style import DARK, norm_colours
 from binorm.experiments.report.origins import origins
 from binorm.experiments.report.pictures import learning_curves, responses, samples
 from binorm.experiments.report.published import GATES
 from binorm.experiments.report.rendering import environment, finite_or_null, listed, seeds_text
-from binorm.experiments.report.run_folder import RunResult, find_runs, read_run
 from binorm.experiments.report.statistics import number
 from binorm.experiments.report.tables import BASELINE, BEST_ON_VALIDATION, LAST_EPOCH, Cost, Failure, Row, Run
+from binorm.experiments.runs.reading import RunResult, find_runs, read_run
 
 EXPLANATION = (
     "Mean ± sample standard deviation over runs. The last epoch is the main figure. Differences are paired by seed; "

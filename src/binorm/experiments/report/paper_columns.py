@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from binorm.experiments.errors import UserError
-from binorm.experiments.recipe import VALIDATION, load_recipe, recipe_names
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.recipes.base import VALIDATION, load_recipe, recipe_names
 from binorm.experiments.report import published, tables
 from binorm.experiments.report.published import Published
-from binorm.experiments.report.run_folder import find_runs, read_run
 from binorm.experiments.report.statistics import (
     PairedDifference,
     SignTest,
@@ -23,6 +22,7 @@ from binorm.experiments.report.statistics import (
     sign_test,
 )
 from binorm.experiments.report.tables import BASELINE, Row, Run
+from binorm.experiments.runs.reading import find_runs, read_run
 
 COMPARED = "bin"
 # Not what is trained but how fast, and what people call it; the number of epochs has its own place in the table.

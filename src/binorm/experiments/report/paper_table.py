@@ -13,9 +13,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from binorm.experiments.atomic import write_text_atomically
-from binorm.experiments.errors import UserError
-from binorm.experiments.progress import duration
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.files import write_text_atomically
+from binorm.experiments.common.text import duration
 from binorm.experiments.report import tables
 from binorm.experiments.report.figure_style import DARK, norm_colours
 from binorm.experiments.report.paper_columns import COMPARED, Column, Overall, by_data, overall, read_columns

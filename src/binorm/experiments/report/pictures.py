@@ -8,10 +8,10 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.report import figures, tables
 from binorm.experiments.report.figure_style import SCREEN, Output, norm_colours
-from binorm.experiments.report.run_folder import RunResult
+from binorm.experiments.runs.reading import RunResult
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -15,7 +15,7 @@ from binorm.experiments.report.statistics import number, signed
 def environment(markdown: bool = False) -> Environment:
     """Templates in which every value is escaped unless it is marked as safe: run files are not trusted."""
     made = Environment(
-        loader=PackageLoader("binorm.experiments"),
+        loader=PackageLoader("binorm.experiments.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

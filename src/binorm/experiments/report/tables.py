@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from binorm.experiments.recipe import VALIDATION
-from binorm.experiments.report.run_folder import RunRecord, RunResult, UnfinishedRun, norm_rank
+from binorm.experiments.recipes.base import VALIDATION
 from binorm.experiments.report.statistics import PairedDifference, Spread, paired_difference, spread
+from binorm.experiments.runs.reading import RunRecord, RunResult, UnfinishedRun, norm_rank
 
 BASELINE = "bn"
 LAST_EPOCH = "last epoch"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.export import Dim
 
-from binorm.experiments.atomic import write_bytes_atomically
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.files import write_bytes_atomically
 from binorm.experiments.style.network import StyleNetwork
 from binorm.experiments.style.style_file import StyleCard
 

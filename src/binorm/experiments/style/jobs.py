@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from binorm.experiments.errors import UserError
-from binorm.experiments.style.style_file import STYLE_FILE, StyleCard
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.run_files import STYLE_FILE
+from binorm.experiments.style.style_file import StyleCard
 
 # What a picture's file is called, and its stylized one unless another format is asked for.
 PICTURE_SUFFIXES = {

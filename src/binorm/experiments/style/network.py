@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-from binorm.experiments.errors import UserError, known
+from binorm.experiments.common.errors import UserError, known
 from binorm.experiments.models.norms import NORMS, NormLayer
 
 STYLE_NORMS = ("bn", "in", "bn+in", "bin")  # those that are one affine map a channel, given its statistics

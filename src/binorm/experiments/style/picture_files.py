@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import numpy
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from binorm.experiments.atomic import write_bytes_atomically
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.files import write_bytes_atomically
 
 MAX_PIXELS = 50_000_000
 READ_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")  # others may start programs to be decoded

@@ -9,12 +9,12 @@ from typing import Any, get_type_hints
 import torch
 from safetensors.torch import save
 
-from binorm.experiments.atomic import write_bytes_atomically
-from binorm.experiments.errors import UserError, nearest
-from binorm.experiments.safetensors_file import read_safetensors
+from binorm.experiments.common.errors import UserError, nearest
+from binorm.experiments.common.files import write_bytes_atomically
+from binorm.experiments.common.run_files import STYLE_FILE
+from binorm.experiments.common.tensors import read_safetensors
 from binorm.experiments.style.network import StyleNetwork
 
-STYLE_FILE = "style.safetensors"  # in a run's folder
 SHIPPED = Path(str(files("binorm.experiments.style"))) / "shipped"
 
 

@@ -4,7 +4,7 @@ import numpy
 import pytest
 from fake_domains import write_domain_run
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.report.domains.confusion_figures import confusion_figure
 from binorm.experiments.report.domains.confusions import (
     Confusions,
@@ -13,8 +13,8 @@ from binorm.experiments.report.domains.confusions import (
     pair_of,
     read_confusions,
 )
-from binorm.experiments.report.domains.runs import read_domain_runs, tasks_of
 from binorm.experiments.report.figure_style import SCREEN, for_print
+from binorm.experiments.runs.domains import read_domain_runs, tasks_of
 
 HOSTILE = "--><script>alert(1)</script> $x_1$ &"
 

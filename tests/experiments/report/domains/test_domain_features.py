@@ -5,7 +5,7 @@ import pytest
 from fake_domains import write_features
 from safetensors.numpy import save_file
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.report.domains import features as domain_features
 from binorm.experiments.report.domains.feature_figures import LEGEND, MapRow, feature_figure
 from binorm.experiments.report.domains.features import FEWEST, POINTS, Features, feature_map, read_features

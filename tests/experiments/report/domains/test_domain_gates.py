@@ -6,8 +6,8 @@ from scipy import stats
 
 from binorm.experiments.report.domains.gate_pictures import depths_and_shares, histogram_panels, histograms
 from binorm.experiments.report.domains.gates import gate_comparisons
-from binorm.experiments.report.domains.runs import read_domain_runs
 from binorm.experiments.report.figure_style import for_print
+from binorm.experiments.runs.domains import read_domain_runs
 
 LAYERS = ("stem", "stage1.0.norm", "stage2.0.norm")
 

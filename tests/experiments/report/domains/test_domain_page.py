@@ -6,7 +6,7 @@ from fake_domains import CLASSES, DOMAINS, level, write_adaptation, write_domain
 from page_tags import Tags
 from rich.console import Console
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.report.domains.console import WIDTH, console_domain_table
 from binorm.experiments.report.domains.page import write_domain_report
 from binorm.experiments.report.publication import write_figures

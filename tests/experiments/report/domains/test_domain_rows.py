@@ -9,7 +9,7 @@ from binorm.experiments.report.domains.comparisons import leading, method_compar
 from binorm.experiments.report.domains.grid import grid
 from binorm.experiments.report.domains.published import published_rows
 from binorm.experiments.report.domains.rows import domain_rows
-from binorm.experiments.report.domains.runs import Task, read_domain_runs, tasks_of
+from binorm.experiments.runs.domains import Task, read_domain_runs, tasks_of
 
 # method -> norm -> target -> top-1 by seed, after the last epoch
 ACCURACIES = {

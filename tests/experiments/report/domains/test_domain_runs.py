@@ -4,8 +4,8 @@ import pytest
 from fake_domains import DOMAINS, write_domain_run
 from fake_runs import write_run
 
-from binorm.experiments.errors import UserError
-from binorm.experiments.report.domains.runs import (
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.runs.domains import (
     is_domain_folder,
     kind_of,
     main_runs,

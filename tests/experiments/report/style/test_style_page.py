@@ -11,12 +11,12 @@ from page_tags import Tags
 from PIL import Image
 from rich.console import Console
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.report.style.console import WIDTH, console_style_table
 from binorm.experiments.report.style.figures import picture_sheet
 from binorm.experiments.report.style.page import write_style_report
 from binorm.experiments.report.style.pictures import POINTS, sheets, thinned
-from binorm.experiments.report.style.runs import read_style_runs
+from binorm.experiments.runs.styles import read_style_runs
 
 HOSTILE = "<script>alert(1)</script>|`*x*`[bold]"
 HEADINGS = [

@@ -4,7 +4,7 @@ import pytest
 from fake_styles import CONTENT, STYLE, write_style_run, write_styles
 
 from binorm.experiments.report.style.rows import conclusion, digits_of, lowest, paper_claims, style_rows
-from binorm.experiments.report.style.runs import read_style_runs
+from binorm.experiments.runs.styles import read_style_runs
 
 ORDER = [
     "content: bin is lowest",

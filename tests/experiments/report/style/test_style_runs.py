@@ -5,9 +5,9 @@ import yaml
 from fake_runs import write_run
 from fake_styles import write_style_run, write_styles
 
-from binorm.experiments.errors import UserError
-from binorm.experiments.report.run_folder import UnfinishedRun
-from binorm.experiments.report.style.runs import (
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.runs.reading import UnfinishedRun
+from binorm.experiments.runs.styles import (
     curve,
     is_style_folder,
     read_style_runs,

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from binorm.experiments.report.domains.rows import DomainRow
-from binorm.experiments.report.domains.runs import Task
 from binorm.experiments.report.statistics import (
     PairedDifference,
     SignTest,
@@ -18,6 +17,7 @@ from binorm.experiments.report.statistics import (
     signed,
 )
 from binorm.experiments.report.tables import BASELINE
+from binorm.experiments.runs.domains import Task
 
 COMPARED = "bin"  # comes first among the norms
 LEVEL = 0.05  # of corrected p-values, as of the 95 % intervals

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy
 from numpy.typing import NDArray
 
-from binorm.experiments.recipe import VALIDATION
+from binorm.experiments.common.run_files import CONFUSION_FILE
+from binorm.experiments.recipes.base import VALIDATION
 from binorm.experiments.report.domains.comparisons import COMPARED
-from binorm.experiments.report.domains.runs import MIXED, DomainRun, Task, kind_of, main_runs, methods_of
-from binorm.experiments.report.run_files import check, field, read_json
-from binorm.experiments.report.run_folder import RunResult, norm_rank
 from binorm.experiments.report.statistics import signed
 from binorm.experiments.report.tables import BASELINE
+from binorm.experiments.runs.domains import MIXED, DomainRun, Task, kind_of, main_runs, methods_of
+from binorm.experiments.runs.files import check, field, read_json
+from binorm.experiments.runs.reading import RunResult, norm_rank
 
-CONFUSION_FILE = "confusion.json"
 Counts = NDArray[numpy.int64]
 
 

@@ -1,7 +1,7 @@
 """The small print of a domain report: what each table and figure shows, and what cannot be read from it."""
 
 from binorm.experiments.report.domains.pictures import DRAWN_TASKS as DRAWN_TASKS
-from binorm.experiments.report.domains.runs import ADAPTATION, GENERALIZATION, MIXED
+from binorm.experiments.runs.domains import ADAPTATION, GENERALIZATION, MIXED
 
 TABLE = (
     "Mean ± sample standard deviation over seeds after the last epoch; the mean over tasks is formed for each seed "

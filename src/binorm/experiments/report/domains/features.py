@@ -13,9 +13,9 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from binorm.experiments.report.run_files import check, damaged
+from binorm.experiments.common.run_files import FEATURES_FILE
+from binorm.experiments.runs.files import check, damaged
 
-FEATURES_FILE = "features.safetensors"
 POINTS = 600  # of a panel: more would hide each other
 COMPONENTS = 50  # principal components that t-SNE starts from
 FEWEST = 24  # points that t-SNE can say anything about

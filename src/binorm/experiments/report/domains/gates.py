@@ -6,18 +6,9 @@ A gate below 0.5 is more instance norm than batch norm: it takes more of a pictu
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from binorm.experiments.recipe import BASELINES
+from binorm.experiments.recipes.base import BASELINES
 from binorm.experiments.report import gate_statistics, tables
-from binorm.experiments.report.domains.runs import (
-    MIXED,
-    SINGLE,
-    DomainRun,
-    kind_of,
-    method_label,
-    methods_of,
-)
 from binorm.experiments.report.gate_statistics import TOTAL, LayerMeans, Shares
-from binorm.experiments.report.run_folder import RunResult
 from binorm.experiments.report.statistics import (
     PairedDifference,
     Spread,
@@ -26,6 +17,15 @@ from binorm.experiments.report.statistics import (
     signed,
     spread,
 )
+from binorm.experiments.runs.domains import (
+    MIXED,
+    SINGLE,
+    DomainRun,
+    kind_of,
+    method_label,
+    methods_of,
+)
+from binorm.experiments.runs.reading import RunResult
 from binorm.gates import HISTOGRAM_BINS
 
 ALL_DOMAINS, SINGLE_DOMAINS = "all domains", "single domains"

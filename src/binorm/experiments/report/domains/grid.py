@@ -6,8 +6,8 @@ from itertools import groupby
 
 from binorm.experiments.report.domains.published import PublishedRow
 from binorm.experiments.report.domains.rows import DomainRow, Scores
-from binorm.experiments.report.domains.runs import Task, method_label
 from binorm.experiments.report.statistics import number
+from binorm.experiments.runs.domains import Task, method_label
 
 PAGE_TASKS = 5  # so many fit beside each other on a page
 

@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from binorm.experiments.recipe import BASELINES
+from binorm.experiments.recipes.base import BASELINES
 from binorm.experiments.report import tables
-from binorm.experiments.report.domains.runs import (
+from binorm.experiments.report.rendering import listed, seeds_text
+from binorm.experiments.report.tables import BASELINE, Failure
+from binorm.experiments.runs.domains import (
     ADAPTATION,
     GENERALIZATION,
     MIXED,
@@ -17,9 +19,7 @@ from binorm.experiments.report.domains.runs import (
     methods_of,
     single_runs,
 )
-from binorm.experiments.report.rendering import listed, seeds_text
-from binorm.experiments.report.run_folder import RunResult, UnfinishedRun
-from binorm.experiments.report.tables import BASELINE, Failure
+from binorm.experiments.runs.reading import RunResult, UnfinishedRun
 
 NOUNS = {ADAPTATION: "task", GENERALIZATION: "held-out domain", MIXED: "domain"}
 _KINDS = {

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from binorm.experiments.atomic import write_bytes_atomically, write_text_atomically
-from binorm.experiments.recipe import BASELINES
+from binorm.experiments.common.files import write_bytes_atomically, write_text_atomically
+from binorm.experiments.recipes.base import BASELINES
 from binorm.experiments.report import tables
 from binorm.experiments.report.domains import explanations, gate_pictures
 from binorm.experiments.report.domains import notes as remarks
@@ -21,7 +21,14 @@ from binorm.experiments.report.domains.notes import NOUNS
 from binorm.experiments.report.domains.pictures import confusion_pictures, feature_pictures
 from binorm.experiments.report.domains.published import PublishedRow, published_rows
 from binorm.experiments.report.domains.rows import DomainRow, Scores, domain_rows
-from binorm.experiments.report.domains.runs import (
+from binorm.experiments.report.figure_style import DARK, norm_colours
+from binorm.experiments.report.origins import origins
+from binorm.experiments.report.page import COST_EXPLANATION, CURVES_EXPLANATION
+from binorm.experiments.report.pictures import Picture, learning_curves, samples
+from binorm.experiments.report.rendering import environment, finite_or_null
+from binorm.experiments.report.statistics import PairedDifference
+from binorm.experiments.report.tables import BEST_ON_VALIDATION, LAST_EPOCH, Cost, Failure
+from binorm.experiments.runs.domains import (
     MIXED,
     DomainRun,
     Task,
@@ -34,14 +41,7 @@ from binorm.experiments.report.domains.runs import (
     single_runs,
     tasks_of,
 )
-from binorm.experiments.report.figure_style import DARK, norm_colours
-from binorm.experiments.report.origins import origins
-from binorm.experiments.report.page import COST_EXPLANATION, CURVES_EXPLANATION
-from binorm.experiments.report.pictures import Picture, learning_curves, samples
-from binorm.experiments.report.rendering import environment, finite_or_null
-from binorm.experiments.report.run_folder import RunResult
-from binorm.experiments.report.statistics import PairedDifference
-from binorm.experiments.report.tables import BEST_ON_VALIDATION, LAST_EPOCH, Cost, Failure
+from binorm.experiments.runs.reading import RunResult
 
 COUNTED = 100  # classes: the counts of more would make report.json hard to open
 

@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from binorm.experiments.recipe import BASELINES, VALIDATION
+from binorm.experiments.recipes.base import BASELINES, VALIDATION
 from binorm.experiments.report import tables
 from binorm.experiments.report.domains.confusion_figures import NUMBERED, confusion_figure
 from binorm.experiments.report.domains.confusions import Confusions, largest_changes, pair_of
 from binorm.experiments.report.domains.feature_figures import MapRow, feature_figure
 from binorm.experiments.report.domains.features import FeatureMap, feature_map, read_features
-from binorm.experiments.report.domains.runs import (
+from binorm.experiments.report.figure_style import SCREEN, Output
+from binorm.experiments.report.pictures import Picture, file_name
+from binorm.experiments.runs.domains import (
     ADAPTATION,
     GENERALIZATION,
     DomainRun,
@@ -18,8 +20,6 @@ from binorm.experiments.report.domains.runs import (
     main_runs,
     methods_of,
 )
-from binorm.experiments.report.figure_style import SCREEN, Output
-from binorm.experiments.report.pictures import Picture, file_name
 
 DRAWN_TASKS = 3  # a map takes about a second, and a task has one for each method and norm
 TRAINING_DOMAINS = "training domains"

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from binorm.experiments.report.domains.runs import ADAPTATION, MIXED, Task
+from binorm.experiments.runs.domains import ADAPTATION, MIXED, Task
 
 
 @dataclass(frozen=True)

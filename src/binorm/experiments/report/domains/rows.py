@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from binorm.experiments.report import tables
-from binorm.experiments.report.domains.runs import DomainRun, Task, methods_of, of
 from binorm.experiments.report.statistics import Spread, mean_by_seed, spread
 from binorm.experiments.report.tables import Run
+from binorm.experiments.runs.domains import DomainRun, Task, methods_of, of
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class DomainRow:
     """One method with one norm.
 
     Attributes:
-        method: as in `binorm.experiments.report.domains.runs.DomainRun`.
+        method: as in `binorm.experiments.runs.domains.DomainRun`.
         norm: its name.
         cells: one for each task.
         mean: the mean over tasks for each seed that has finished in all of them; none of a single task.

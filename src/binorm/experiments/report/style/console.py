@@ -6,7 +6,7 @@ from rich.text import Text
 
 from binorm.experiments.report.statistics import number
 from binorm.experiments.report.style.page import StyleReport
-from binorm.experiments.report.style.runs import LOSSES
+from binorm.experiments.runs.styles import LOSSES
 
 WIDTH = 80
 

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.run_files import GATES_FILE
 from binorm.experiments.report import gate_pictures, gate_statistics
 from binorm.experiments.report.figure_style import norm_colours, series_colours
 from binorm.experiments.report.gate_figures import Histogram, gate_histogram
 from binorm.experiments.report.gate_statistics import TOTAL, Shares
 from binorm.experiments.report.pictures import Picture, file_name
-from binorm.experiments.report.run_files import read_json
-from binorm.experiments.report.run_folder import GATES_FILE, RunResult, read_gates
 from binorm.experiments.report.statistics import number
+from binorm.experiments.runs.files import read_json
+from binorm.experiments.runs.reading import RunResult, read_gates
 
 STYLIZATION, CLASSIFIER = "style transfer", "classifier"
 

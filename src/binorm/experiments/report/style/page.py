@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from binorm.experiments.atomic import write_bytes_atomically, write_text_atomically
+from binorm.experiments.common.files import write_bytes_atomically, write_text_atomically
 from binorm.experiments.report import gate_pictures, tables
 from binorm.experiments.report.figure_style import DARK, norm_colours
 from binorm.experiments.report.origins import origins
@@ -25,8 +25,8 @@ from binorm.experiments.report.style.rows import (
     paper_claims,
     style_rows,
 )
-from binorm.experiments.report.style.runs import LOSSES, curve, read_style_runs, schedule_label
 from binorm.experiments.report.tables import Failure, Run
+from binorm.experiments.runs.styles import LOSSES, curve, read_style_runs, schedule_label
 
 LOSSES_EXPLANATION = (
     "Losses are unweighted and relative: content is the squared error of features over their squared norm, style that "

@@ -11,11 +11,11 @@ from binorm.experiments.report.figure_style import norm_colours
 from binorm.experiments.report.figures import Line
 from binorm.experiments.report.pictures import Picture, by_epoch
 from binorm.experiments.report.rendering import listed, seeds_text
-from binorm.experiments.report.run_folder import RunResult
 from binorm.experiments.report.statistics import number
 from binorm.experiments.report.style.figures import loss_curves, picture_sheet
 from binorm.experiments.report.style.rows import StyleRow, digits_of
-from binorm.experiments.report.style.runs import curve
+from binorm.experiments.runs.reading import RunResult
+from binorm.experiments.runs.styles import curve
 from binorm.experiments.style.picture_files import read_picture
 
 CURVES = ("content", "style")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from binorm.experiments.report import tables
 from binorm.experiments.report.rendering import listed
-from binorm.experiments.report.run_folder import norm_rank
 from binorm.experiments.report.statistics import Spread, mean_by_seed, number, spread
 from binorm.experiments.report.style.published import LOSSES as PUBLISHED
-from binorm.experiments.report.style.runs import LOSSES, curve
 from binorm.experiments.report.tables import Run
+from binorm.experiments.runs.reading import norm_rank
+from binorm.experiments.runs.styles import LOSSES, curve
 
 FIGURES = 4  # significant ones of the smallest loss in a column: the paper's norms differ in the second
 # What the paper's curves show, as (loss, norm, how many of the other norms are below it): None is all of them.

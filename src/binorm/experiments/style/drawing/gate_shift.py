@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.style.network import StyleNetwork
 
 

@@ -3,7 +3,7 @@
 import numpy
 import torch
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.style.drawing.fast_convolutions import with_fast_convolutions
 from binorm.experiments.style.drawing.gate_shift import shift_gates
 from binorm.experiments.style.drawing.pixels import blend, network_input, network_output

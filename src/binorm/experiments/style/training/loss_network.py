@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-from binorm.experiments.errors import UserError, known
-from binorm.experiments.safetensors_file import read_safetensors
+from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.tensors import read_safetensors
 
 VGG_CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # of each of the five resolutions
 FIRE_MODULES = range(2, 9)  # of SqueezeNet 1.1

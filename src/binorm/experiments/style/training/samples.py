@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from torch import Tensor, nn
 
-from binorm.experiments.atomic import replacing
+from binorm.experiments.common.files import replacing
 
 NAMES = ("china", "flower")
 

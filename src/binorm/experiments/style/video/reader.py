@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.style.picture_files import MAX_PIXELS
 from binorm.experiments.style.video.frames import FrameForm, TimedFrame
 

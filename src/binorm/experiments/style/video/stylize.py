@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from binorm.experiments.atomic import replacing
-from binorm.experiments.data.threads import in_threads
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.files import replacing
+from binorm.experiments.common.threads import in_threads
 from binorm.experiments.style.video.consistency import Flicker, Pixels, Steadying
 from binorm.experiments.style.video.reader import Step, VideoReader
 from binorm.experiments.style.video.writer import VideoWriter, check_target

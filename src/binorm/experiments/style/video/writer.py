@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from binorm.experiments.errors import UserError
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.style.video.frames import FrameForm, TimedFrame
 from binorm.experiments.style.video.reader import VideoReader, require_av
 

@@ -1,0 +1,1 @@
+"""Recipes: what an experiment trains, on what, and how. One YAML file each; every field can be overridden."""

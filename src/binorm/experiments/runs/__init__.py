@@ -1,0 +1,1 @@
+"""The folder of a run: its files, lock, status and checkpoints, and reading it."""

@@ -1,0 +1,117 @@
+"""How long a comparison takes on this machine, and how far a budget of time goes."""
+
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from binorm import param_groups
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.data.dataset import Dataset
+from binorm.experiments.models import create
+from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.training.settings import Settings
+
+PROBE_BATCH = 32  # pictures: enough for about the speed of a whole batch, few enough for any network
+PROBE_SECONDS = 0.25
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that one network takes for one picture, in training and in evaluation."""
+
+    training: float
+    evaluation: float
+
+    def epoch(self, dataset: Dataset, pictures: int) -> float:
+        """Seconds of one epoch over so many training pictures, with the evaluation after it."""
+        evaluated = sum(len(images) for images in dataset.evaluation.values())
+        return self.training * pictures + self.evaluation * evaluated
+
+
+def measure(recipe: Recipe, norms: Sequence[str], dataset: Dataset, settings: Settings, size: int) -> dict[str, Cost]:
+    """Time a few steps of each norm's network on random pictures of ``size``; leaves the random state as it was.
+
+    Networks are timed uncompiled: compilation would take longer than the estimate is worth. Decoding is not included.
+    """
+    with torch.random.fork_rng():
+        return {norm: _measure(recipe, norm, len(dataset.classes), settings, size) for norm in dict.fromkeys(norms)}
+
+
+def _measure(recipe: Recipe, norm: str, classes: int, settings: Settings, size: int) -> Cost:
+    device = torch.device(settings.device)
+    network = create(recipe.model, classes, norm, recipe.dropout).to(device).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(param_groups(network, 0.0), lr=0.0, momentum=recipe.momentum)
+    batch = min(PROBE_BATCH, recipe.batch_size)
+    pictures = torch.randn(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
+    labels = torch.zeros(batch, dtype=torch.int64, device=device)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast(device.type, torch.bfloat16, settings.precision == "bfloat16"):
+            loss = nn.functional.cross_entropy(network(pictures), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    def evaluate() -> None:
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, settings.precision == "bfloat16"):
+            network(pictures)
+
+    try:
+        step()
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{recipe.model} with {norm} cannot take a batch of {batch} pictures of {size}x{size} ({reason}): choose "
+            "another --image_size, --model or --batch_size, or leave the norm out"
+        ) from error
+    training = _seconds(step, device) / batch
+    network.eval()
+    return Cost(training, _seconds(evaluate, device) / batch)
+
+
+def _seconds(call: Callable[[], None], device: torch.device) -> float:
+    """Of one call: the median of a few after a first, which nobody counts."""
+    call()
+    times: list[float] = []
+    while sum(times) < PROBE_SECONDS:
+        _synchronize(device)
+        start = time.perf_counter()
+        call()
+        _synchronize(device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def parse_budget(text: str) -> float:
+    """Seconds in ``"90s"``, ``"30m"``, ``"4h"``, ``"1.5d"``.
+
+    Raises:
+        UserError: for anything else, and for nothing or less.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
+    if not found or float(found[1]) == 0:
+        raise UserError(f"--budget should be a time such as 90s, 30m, 4h or 2d (got {text!r})")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def share_of_schedule(seconds: float, budget: float, epochs: Mapping[str, int]) -> dict[str, int]:
+    """How many epochs of each recipe fit into a budget: the same share of every schedule, at least one epoch each.
+
+    Args:
+        seconds: that all recipes take in full.
+        budget: in seconds.
+        epochs: of each recipe's schedule, by its name.
+    """
+    share = min(budget / seconds, 1.0)
+    return {name: max(1, int(share * count)) for name, count in epochs.items()}

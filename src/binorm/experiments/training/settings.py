@@ -1,0 +1,67 @@
+"""The settings that are fastest on this machine."""
+
+import functools
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.recipes.stylization import StyleRecipe
+
+# A first compilation costs about 40 s on two cores and saves half of the time: it pays from some 60 s of training on,
+# which is about this many pictures through a small network.
+COMPILE_FROM_PICTURES = 100_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run computes.
+
+    Attributes:
+        device: ``cpu`` or ``cuda``.
+        precision: ``float32`` or ``bfloat16`` (autocast; parameters stay float32).
+        compiled: whether torch.compile is used.
+        threads: of PyTorch on the CPU.
+    """
+
+    device: str
+    precision: str
+    compiled: bool
+    threads: int
+
+    def __str__(self) -> str:
+        how = "compiled" if self.compiled else "not compiled"
+        return f"{self.device}, {self.precision}, channels_last, {how}, {self.threads} threads"
+
+
+def choose_settings(recipe: Recipe | StyleRecipe, training_pictures: int) -> Settings:
+    """Pick the fastest settings for this machine wherever the recipe says ``auto``."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    precision = recipe.precision
+    if precision == "auto":
+        precision = "bfloat16" if _fast_bfloat16(device) else "float32"
+    compiled = recipe.compile == "yes"
+    if recipe.compile == "auto" and training_pictures * recipe.epochs >= COMPILE_FROM_PICTURES:
+        compiled = _can_compile(device)
+    return Settings(device, precision, compiled, torch.get_num_threads())
+
+
+def _fast_bfloat16(device: str) -> bool:
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
+@functools.cache
+def _can_compile(device: str) -> bool:
+    """Whether torch.compile works here: compiler, headers and all are found out by compiling something small."""
+    try:
+        torch.compile(torch.sin)(torch.zeros(8, device=device))
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        warnings.warn(f"training goes on without torch.compile, more slowly: {reason}", stacklevel=3)
+        return False
+    return True

@@ -1,0 +1,106 @@
+import pytest
+
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.recipes.base import Recipe, field_help, load_recipe, recipe_names
+from binorm.experiments.recipes.stylization import is_style_recipe
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if not is_style_recipe(name)])
+def test_shipped_recipes_load_and_name_known_things(name):
+    from binorm.experiments.data import DATASETS
+    from binorm.experiments.models import check_name
+    from binorm.experiments.training.methods import METHODS
+    from binorm.experiments.training.tasks import TASKS
+
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.dataset in DATASETS
+    check_name(recipe.model)
+    assert recipe.task in TASKS
+    assert recipe.method in METHODS or recipe.task in ("classification", "mixed")
+    assert recipe.dropout == 0 or recipe.model == "wrn28_10"
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "milestones", "decay", "weight_decay", "batch"),
+    [
+        ("cifar100-alexnet", 164, [81, 122], 0.1, 5e-4, 128),
+        ("cifar100-resnet164", 164, [81, 122], 0.1, 1e-4, 128),
+        ("cifar100-preresnet110", 164, [81, 122], 0.1, 1e-4, 128),
+        ("cifar100-wrn28_10", 200, [60, 120, 160], 0.2, 5e-4, 128),
+        ("cifar100-resnext29_8x64d", 300, [150, 225], 0.1, 5e-4, 128),
+        ("cifar100-densenet_bc100_12", 300, [150, 225], 0.1, 1e-4, 64),
+        ("imagenet-resnet18", 90, [31, 61], 0.1, 1e-4, 256),
+    ],
+)
+def test_schedules_are_those_of_the_code_base_that_the_authors_started_from(
+    name, epochs, milestones, decay, weight_decay, batch
+):
+    recipe = load_recipe(name)
+    assert (recipe.epochs, recipe.milestones, recipe.lr_decay) == (epochs, milestones, decay)
+    assert (recipe.weight_decay, recipe.batch_size, recipe.lr) == (weight_decay, batch, 0.1)
+
+
+def test_cifar_recipe_is_the_authors():
+    recipe = load_recipe("cifar10-resnet20")
+    assert (recipe.epochs, recipe.batch_size, recipe.lr) == (164, 128, 0.1)
+    assert (recipe.momentum, recipe.weight_decay, recipe.gate_lr_scale) == (0.9, 1e-4, 10)
+    assert [recipe.lr * recipe.lr_factor(epoch) for epoch in (0, 80.9, 81, 121.9, 122, 163)] == pytest.approx(
+        [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+    )
+
+
+def test_fewer_epochs_shrink_the_whole_schedule_and_keep_its_full_length():
+    recipe = load_recipe("cifar10-resnet20", {"epochs": 4})
+    assert (recipe.epochs, recipe.full_epochs) == (4, 164)
+    assert recipe.milestones == pytest.approx([4 * 81 / 164, 4 * 122 / 164])
+
+
+def test_own_milestones_stay_as_they_are():
+    assert load_recipe("cifar10-resnet20", {"epochs": 4, "milestones": [3.0]}).milestones == [3.0]
+
+
+def test_cosine_goes_from_one_to_zero():
+    recipe = load_recipe("digits")
+    factors = [recipe.lr_factor(epoch) for epoch in (0, recipe.epochs / 2, recipe.epochs, recipe.epochs + 1)]
+    assert factors == pytest.approx([1, 0.5, 0, 0])
+
+
+def test_own_recipe_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("title: mine\ndataset: digits\nmodel: resnet8\nepochs: 2\n")
+    assert load_recipe(str(path)) == Recipe(name="mine", title="mine", dataset="digits", model="resnet8", epochs=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title: a\ndataset: digits\nmodel: resnet8\nbatchsize: 3\n", "'batchsize', did you mean 'batch_size'"),
+        ("title: a\ndataset: digits\nmodel: resnet8\nepochs: many\n", "epochs"),
+        ("title: a\ndataset: digits\nmodel: resnet8\nepochs: 0\n", "epochs should be at least 1"),
+        ("title: a\ndataset: digits\nmodel: resnet8\nepochs: 2\nlr: .nan\n", "lr should be at least 0"),
+        ("title: a\ndataset: digits\nepochs: 2\n", "model"),
+        ("title: a\ndataset: digits\nmodel: resnet8\nepochs: 2\non: true\n", "unknown field .*'True'"),
+        ("- a\n- list\n", "should hold the fields"),
+        ("title: [\n", "not valid YAML"),
+    ],
+)
+def test_wrong_recipe_files_are_errors_that_name_the_field(tmp_path, text, message):
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_recipe(str(path))
+
+
+def test_unknown_recipe_names_the_nearest():
+    with pytest.raises(UserError, match="unknown recipe 'cifar10-resnet2', did you mean 'cifar10-resnet20'"):
+        load_recipe("cifar10-resnet2")
+
+
+def test_absent_recipe_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read the recipe .*no\.yaml"):
+        load_recipe(str(tmp_path / "no.yaml"))
+
+
+def test_every_field_is_documented():
+    assert set(field_help(Recipe)) == set(Recipe.__dataclass_fields__)
