@@ -1,222 +1,332 @@
-"""The report of a comparison: one page, its Markdown twin and the numbers as JSON, from run folders alone."""
+"""A report as sections of blocks, and its four forms: HTML that stands alone, Markdown, JSON, and the terminal's."""
 
+import base64
 import dataclasses
+import html
 import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from rich import box
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console, Group, RenderableType
+from rich.table import Table as TerminalTable
+from rich.text import Text as TerminalText
 
-from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import write_bytes_atomically, write_text_atomically
-from binorm.experiments.report import gate_pictures, gate_statistics, tables
-from binorm.experiments.report.figure_style import DARK, norm_colours
-from binorm.experiments.report.origins import origins
-from binorm.experiments.report.pictures import learning_curves, responses, samples
-from binorm.experiments.report.published import GATES
-from binorm.experiments.report.rendering import environment, finite_or_null, listed, seeds_text
-from binorm.experiments.report.statistics import number
-from binorm.experiments.report.tables import BASELINE, BEST_ON_VALIDATION, LAST_EPOCH, Cost, Failure, Row, Run
-from binorm.experiments.runs.reading import RunResult, find_runs, read_run
+from binorm.experiments.report.figures.theme import DARK, norm_colours
+from binorm.experiments.report.table import Cell, Head, Table
 
-EXPLANATION = (
-    "Mean ± sample standard deviation over runs. The last epoch is the main figure. Differences are paired by seed; "
-    "their 95 % intervals and p-values are those of the paired t-test, not corrected for the number of comparisons. "
-)
-FLATTERS = "A best epoch that is chosen on the test set knows the labels it is measured on, so it flatters."
-CURVES_EXPLANATION = (
-    "Lines are means over runs, bands ± one standard deviation, and the number is the mean of the last epoch. "
-    "Axes are fitted to what comes after the first fifth of training."
-)
-COST_EXPLANATION = "Speeds are what these runs saw, whatever else the machine did; benchmarks/ compares side by side."
-GATES_EXPLANATION = (
-    "Share of channels in ten equal bins: a gate of 1 is batch norm, of 0 instance norm. Gates of all runs together."
-)
-PUBLISHED_GATES = (
-    f"Outlines and grey figures are the paper's {GATES.network}, read off its figure within {GATES.tolerance}; "
-    "its lower, middle and upper stage stand beside the three stages here. Its network and data need not be these."
-)
-DEVELOPMENT_EXPLANATION = (
-    "Lines are means over runs, bands ± one standard deviation. "
-    "In the strips, each column is the histogram after an epoch; epoch 0 is before training."
-)
-RESPONSES_EXPLANATION = (
-    "Channels with low gates, and the pictures that they respond to most: the response of the norm before its "
-    "activation with the gate as learned, at 0 (instance norm) and at 1 (batch norm), all other gates as learned."
-)
+WIDTH = 100  # characters of a terminal that a table may take
+FIGURES_FOLDER = "figures"
+_NAME_WIDTH = 34  # of a row's name in a terminal; longer ones go on below
 
 
 @dataclass(frozen=True)
-class Report:
-    """What `write_report` wrote.
+class Figure:
+    """A drawing or a sheet of samples: the name of its file, what it shows, and the file's content."""
+
+    file: str
+    caption: str
+    content: bytes
+
+    @property
+    def inline(self) -> Markup:
+        """What stands for the figure in the page: SVG as it is, whose text is escaped, or a data URI."""
+        if self.file.endswith(".svg"):
+            return Markup(self.content.decode())  # noqa: S704 - drawn here
+        kind = self.file.rpartition(".")[2]
+        uri = f"data:image/{kind};base64,{base64.b64encode(self.content).decode()}"
+        return Markup('<img src="{}" alt="{}">').format(uri, self.caption)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; ``look`` is ``soft`` for small print, and ``terminal`` says whether the terminal shows it."""
+
+    kind: ClassVar = "text"
+    text: str
+    look: str = ""
+    terminal: bool = False
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Above a part of a section; ``norm`` is the one whose colour stands before it."""
+
+    kind: ClassVar = "heading"
+    text: str
+    small: str = ""
+    norm: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Figures side by side: ``look`` is ``small``, ``wide`` for one below the other, or nothing."""
+
+    kind: ClassVar = "gallery"
+    figures: Sequence[Figure]
+    look: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Sentences, one below the other."""
+
+    kind: ClassVar = "listing"
+    items: Sequence[str]
+    terminal: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and values under a heading; of ``wide`` ones the values are sentences."""
+
+    kind: ClassVar = "facts"
+    heading: str
+    entries: Mapping[str, str]
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Command:
+    """What somebody typed."""
+
+    kind: ClassVar = "command"
+    text: str
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a page shows only when asked."""
+
+    kind: ClassVar = "details"
+    summary: str
+    blocks: Sequence["Block"]
+
+
+Block = Text | Heading | Gallery | Listing | Facts | Command | Details | Table
+
+
+@dataclass(frozen=True)
+class Section:
+    """Blocks under a heading."""
+
+    heading: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole report.
 
     Attributes:
-        title: of the recipe.
+        title: one line.
         summary: one sentence: what was compared, on what.
+        sections: in the order of reading; those without blocks are left out.
+        entries: the numbers, for programs.
         schedule: ``"short schedule: 5 of 164 epochs"`` where runs are shorter than their recipe, else None.
-        best_label: what the best epoch is called, by what chose it.
-        rows: the accuracies, by evaluation set, then norm.
-        costs: by norm.
-        notes: what a reader must know before believing the table.
-        failures: the runs that did not finish.
-        html: the page; ``markdown`` and ``json`` lie beside it.
+        notes: what a reader must know before believing the tables.
+        fact: what stands out between the summary and the notes.
+        finished: whether any run is.
+        wide: whether tables need more room than text.
     """
 
     title: str
     summary: str
-    schedule: str | None
-    best_label: str
-    rows: tuple[Row, ...]
-    costs: tuple[Cost, ...]
-    notes: tuple[str, ...]
-    failures: tuple[Failure, ...]
+    sections: Sequence[Section]
+    entries: Mapping[str, Any]
+    schedule: str | None = None
+    notes: Sequence[str] = ()
+    fact: str = ""
+    finished: bool = True
+    wide: bool = False
+
+    def blocks(self) -> Iterator[Block]:
+        """All of them, with those that are shown when asked."""
+        todo: list[Block] = [block for section in self.sections for block in section.blocks]
+        while todo:
+            yield (block := todo.pop(0))
+            todo = [*block.blocks, *todo] if isinstance(block, Details) else todo
+
+    @property
+    def figures(self) -> list[Figure]:
+        """All that the page shows."""
+        return [figure for block in self.blocks() if isinstance(block, Gallery) for figure in block.figures]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: the page, what a terminal shows of it, and whether any run has finished."""
+
     html: Path
-    markdown: Path
-    json: Path
+    terminal: RenderableType
+    finished: bool
 
 
-def write_report(folder: Path) -> Report:
-    """Report on the runs in ``folder/<norm>/seed<k>/``: ``report.html``, ``report.md``, ``report.json``, ``figures/``.
+def write_page(page: Page, folder: Path, name: str = "report") -> Written:
+    """Write a page's HTML, Markdown, JSON and figures.
 
     Raises:
-        UserError: there are no runs, a file of a finished run is missing or damaged, or the report cannot be written.
+        UserError: where they cannot be written.
     """
-    runs = [read_run(path) for path in find_runs(folder)]
-    if not runs:
-        raise UserError(
-            f"there are no runs in {folder}: expected <norm>/seed<k>/ there, as `binorm compare` writes them"
-        )
-    done = tables.finished(runs)
-    report = Report(
-        title=str(done[0].config.get("title", folder.name)) if done else folder.name,
-        summary=_summary(runs),
-        schedule=tables.schedule_label(runs),
-        best_label=tables.best_label(runs),
-        rows=tables.accuracy_rows(runs),
-        costs=tables.costs(runs),
-        notes=tables.notes(runs),
-        failures=tables.failures(runs),
-        html=folder / "report.html",
-        markdown=folder / "report.md",
-        json=folder / "report.json",
+    for figure in page.figures:
+        write_bytes_atomically(folder / FIGURES_FOLDER / figure.file, figure.content)
+    write_text_atomically(folder / f"{name}.md", as_markdown(page))
+    write_text_atomically(folder / f"{name}.json", as_json(page))
+    write_text_atomically(folder / f"{name}.html", as_html(page))
+    return Written(folder / f"{name}.html", as_terminal(page), page.finished)
+
+
+def as_html(page: Page) -> str:
+    """The page in one file that reaches for nothing; nothing in it is trusted but the figures that were drawn here."""
+    norms = {head.norm for block in page.blocks() if isinstance(block, Table) for head in _heads(block)}
+    norms |= {block.norm for block in page.blocks() if isinstance(block, Heading)}
+    colours = {norm: (light, DARK[light]) for norm, light in norm_colours(sorted(norms - {""})).items()}
+    return _environment().get_template("page.html.jinja").render(page=page, colours=colours)
+
+
+def as_markdown(page: Page) -> str:
+    """The page for GitHub, with its figures as files beside it."""
+    made = _environment(finalize=_escape_markdown)
+    text = made.get_template("page.md.jinja").render(page=page)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def as_json(page: Page) -> str:
+    """The numbers, without paths of this machine; what is not finite becomes null."""
+    return json.dumps(plain(page.entries), indent=1, allow_nan=False) + "\n"
+
+
+def plain(value: Any) -> Any:
+    """``value`` for JSON: records as objects without their paths, arrays as lists, and null for what is not finite."""
+    if dataclasses.is_dataclass(value):
+        entries = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+        return plain({key: entry for key, entry in entries.items() if not isinstance(entry, Path)})
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, numpy.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def as_terminal(page: Page) -> RenderableType:
+    """Title, schedule and notes with the tables and sentences that are for the terminal, within `WIDTH` columns."""
+    shown = [block for block in page.blocks() if getattr(block, "terminal", "")]
+    parts: list[RenderableType] = [TerminalText(page.title, style="bold")]
+    if page.schedule:
+        parts.append(TerminalText(page.schedule, style="yellow"))
+    if not any(isinstance(block, Table) for block in shown):
+        parts.append(TerminalText(page.summary))
+    for block in shown:
+        if isinstance(block, Table):
+            parts += terminal_tables(block)
+        elif isinstance(block, Text):
+            parts.append(TerminalText(block.text))
+        elif isinstance(block, Listing):
+            parts.append(TerminalText("\n".join(f"  {item}" for item in block.items)))
+    parts += [TerminalText(f"Note: {note}", style="yellow") for note in page.notes]
+    grid = TerminalTable.grid(padding=(0, 0, 1, 0))
+    grid.add_column(max_width=WIDTH)
+    for part in parts:
+        grid.add_row(part)
+    return Group(grid)
+
+
+def terminal_tables(table: Table) -> list[TerminalTable]:
+    """One table where it fits, else one with rows for columns if that does, else some of the columns in each."""
+    table = table.plain
+    if _fits(table, range(len(table.columns))):
+        return [_terminal_table(table)]
+    if not table.groups and any(row.head.group for row in table.rows):
+        table = table.turned("")
+    return [_terminal_table(table.select(block)) for block in _terminal_blocks(table)]
+
+
+def _terminal_blocks(table: Table) -> list[list[int]]:
+    """As many columns side by side as fit, those of one group together where they can be."""
+    blocks: list[list[int]] = []
+    for group in dict.fromkeys(head.group for head in table.columns):
+        members = [place for place, head in enumerate(table.columns) if head.group == group]
+        for part in [members] if _fits(table, members) else [[place] for place in members]:
+            if blocks and _fits(table, [*blocks[-1], *part]):
+                blocks[-1] += part
+            else:
+                blocks.append(part)
+    return blocks
+
+
+def _fits(table: Table, places: Sequence[int]) -> bool:
+    return Console(width=10 * WIDTH).measure(_terminal_table(table.select(places))).maximum <= WIDTH
+
+
+def _terminal_table(table: Table) -> TerminalTable:
+    title = TerminalText(table.terminal, style="italic")
+    shown = TerminalTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown.add_column(TerminalText(table.corner), max_width=_NAME_WIDTH, overflow="fold", vertical="bottom")
+    seen = ""
+    for head in table.columns:
+        above = f"{head.group if head.group != seen else ''}\n" if table.groups else ""
+        text = TerminalText(above, style="dim" if head.quiet else "") + _terminal_cell(head)
+        shown.add_column(text, justify="left" if head.words else "right", vertical="top")
+        seen = head.group
+    seen = ""
+    for row in table.rows:
+        if row.head.group != seen:
+            shown.add_section()
+            shown.add_row(TerminalText(row.head.group, style="bold"))
+            seen = row.head.group
+        if row.head.total:
+            shown.add_section()
+        indent = TerminalText("  " if row.head.group else "")
+        shown.add_row(indent + _terminal_cell(row.head), *map(_terminal_cell, row.cells))
+    return shown
+
+
+def _terminal_cell(cell: Cell) -> TerminalText:
+    text = TerminalText(cell.text, style="dim" if cell.quiet else "bold" if cell.strong else "")
+    for line in cell.lines:
+        text.append(f"\n{line}", style="not bold dim")
+    return text
+
+
+def _heads(table: Table) -> list[Head]:
+    return [*table.columns, *(row.head for row in table.rows)]
+
+
+def _environment(**options: Any) -> Environment:
+    """Templates in which every value is escaped unless it is marked as safe: run files are not trusted.
+
+    A ``finalize`` for Markdown runs before the escaping for HTML, which then lets the result through.
+    """
+    made = Environment(
+        loader=PackageLoader("binorm.experiments.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        **options,
     )
-    pictures = {
-        "curves": learning_curves(done, report.schedule),
-        "histograms": gate_pictures.histograms(done, report.schedule),
-        "layers": gate_pictures.layers(done, report.schedule),
-        "gate_curves": gate_pictures.curves(done, report.schedule),
-        "gate_strips": gate_pictures.strips(done, report.schedule),
-        "responses": responses(done),
-        "samples": samples(done),
-    }
-    for picture in (picture for group in pictures.values() for picture in group):
-        write_bytes_atomically(folder / "figures" / picture.file, picture.content)
-    context = _context(report, runs) | origins(runs) | pictures
-    write_text_atomically(report.markdown, environment(markdown=True).get_template("report.md.jinja").render(context))
-    write_text_atomically(report.json, json.dumps(_as_json(report, runs), indent=1, allow_nan=False) + "\n")
-    write_text_atomically(report.html, environment().get_template("report.html.jinja").render(context))
-    return report
+    made.filters |= {"attribute": _attribute}
+    return made
 
 
-def console_table(report: Report) -> Table:
-    """The accuracies of a report for the terminal, within 80 columns."""
-    table = Table(
-        title=Text(report.title), caption=Text(report.schedule) if report.schedule else None, box=box.SIMPLE_HEAD
-    )
-    table.add_column("top-1, %")
-    for heading in ("runs", LAST_EPOCH, f"difference to {BASELINE}\n(95 % interval)", report.best_label):
-        table.add_column(heading, justify="right")
-    for evaluation in dict.fromkeys(row.evaluation for row in report.rows):
-        table.add_section()
-        table.add_row(Text(evaluation, style="bold"))
-        for row in report.rows:
-            if row.evaluation == evaluation:
-                table.add_row(
-                    Text(f"  {row.norm}"),
-                    Text(row.runs_text),
-                    Text(row.last.text(), style="bold"),
-                    Text(row.difference.text() if row.difference else ""),
-                    Text(row.best.text(), style="dim"),
-                )
-    return table
+def _escape_markdown(value: object) -> Markup:
+    """``value`` as text that GitHub's Markdown shows literally, on one line."""
+    if isinstance(value, Markup):
+        return value
+    text = html.escape(" ".join(str(value).split()), quote=False)
+    return Markup(re.sub(r"([\\`*_{}\[\]|#~$])", r"\\\1", text))  # noqa: S704 - escaped in this line
 
 
-def _summary(runs: Sequence[Run]) -> str:
-    done = tables.finished(runs)
-    if not done:
-        return f"None of {len(runs)} runs has finished yet."
-    lengths = sorted({run.config["epochs"] for run in done})
-    machines = {str(run.record.machine.get("gpu") or run.record.machine.get("cpu")) for run in done}
-    trained = f"{number(done[0].record.data['train'], 0)} training pictures"
-    networks = dict.fromkeys(run.config.get("model", "unknown network") for run in done)
-    data = dict.fromkeys(run.record.data.get("name", "unknown data") for run in done)
-    return (
-        f"{listed(tables.norms_of(runs))} in {listed(networks)} on {listed(data)} ({trained}), "
-        f"{listed(lengths)} epoch{'s' * (lengths != [1])}, {seeds_text({run.seed for run in done})}, "
-        f"on {listed(sorted(machines))}."
-    )
-
-
-def _context(report: Report, runs: Sequence[Run]) -> dict[str, Any]:
-    """What the templates show besides the pictures."""
-    done = tables.finished(runs)
-    sets = tables.evaluation_sets(runs)
-    gates = gate_pictures.gates_by_norm(done)
-    return {
-        "report": report,
-        "tables": {name: [row for row in report.rows if row.evaluation == name] for name in sets},
-        "pictures_of": {name: _set_size(done, name) for name in sets},
-        "reach": {name: _reach(report, name) for name in sets},
-        "explanation": EXPLANATION + ("" if report.best_label == BEST_ON_VALIDATION else FLATTERS),
-        "curves_explanation": CURVES_EXPLANATION,
-        "gates": gates,
-        "gate_summaries": {norm: gate_statistics.summary(groups) for norm, groups in gates.items()},
-        "published_gates": {norm: gate_statistics.references(groups) for norm, groups in gates.items()},
-        "gates_explanation": GATES_EXPLANATION,
-        "published_gates_explanation": PUBLISHED_GATES,
-        "development_explanation": DEVELOPMENT_EXPLANATION,
-        "responses_explanation": RESPONSES_EXPLANATION,
-        "cost_explanation": COST_EXPLANATION,
-        "colours": {norm: (light, DARK[light]) for norm, light in norm_colours(tables.norms_of(runs)).items()},
-        "baseline": BASELINE,
-        "last_epoch": LAST_EPOCH,
-        "best_epoch": report.best_label,
-    }
-
-
-def _set_size(runs: Sequence[RunResult], evaluation: str) -> int:
-    """The pictures in an evaluation set; 0 where runs disagree, which a note then says."""
-    sizes = {run.record.data["evaluation"].get(evaluation) for run in runs}
-    return sizes.pop() or 0 if len(sizes) == 1 else 0
-
-
-def _reach(report: Report, evaluation: str) -> float:
-    """The farthest from 0 that an interval of the table goes; 0 without intervals."""
-    differences = [row.difference for row in report.rows if row.evaluation == evaluation and row.difference]
-    bounds = [abs(bound) for each in differences for bound in (each.low, each.high) if math.isfinite(bound)]
-    return max(bounds, default=0.0)
-
-
-def _as_json(report: Report, runs: Sequence[Run]) -> Any:
-    """The report's numbers and those of each run, without paths of this machine; what is not finite becomes null."""
-    entries = {key: value for key, value in dataclasses.asdict(report).items() if not isinstance(value, Path)}
-    entries["gates"] = {
-        norm: {stage: dataclasses.asdict(group) for stage, group in groups.items()}
-        for norm, groups in gate_pictures.gates_by_norm(tables.finished(runs)).items()
-    }
-    entries["runs"] = [
-        {
-            "norm": run.norm,
-            "seed": run.seed,
-            "last": {name: run.accuracies(name)[-1] for name in run.evaluation_sets},
-            "best": {name: tables.best_accuracy(run, name) for name in run.evaluation_sets},
-            "record": dataclasses.asdict(run.record),
-        }
-        for run in tables.finished(runs)
-    ]
-    return finite_or_null(entries)
+def _attribute(value: object) -> Markup:
+    """``value`` inside an HTML tag of a Markdown file, where its characters mean nothing to Markdown."""
+    return Markup(html.escape(str(value)))  # noqa: S704 - escaped in this line

@@ -1,46 +1,23 @@
-"""Finds the runs of experiments over several domains, and reads off which domains each is about."""
+"""Which domains the runs of an experiment over several are about, and what they keep of each."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.run_files import CONFUSION_FILE, FEATURES_FILE
 from binorm.experiments.recipes.base import BASELINES, VALIDATION
-from binorm.experiments.report import tables
-from binorm.experiments.report.rendering import listed
-from binorm.experiments.report.tables import Run
-from binorm.experiments.runs.files import check
-from binorm.experiments.runs.reading import RunResult, find_runs, norm_rank, read_run
+from binorm.experiments.runs.files import check, damaged, field, read_json
+from binorm.experiments.runs.reading import SINGLE, FinishedRun, Run, norm_rank, read_runs
 
 ADAPTATION, GENERALIZATION, MIXED = "adaptation", "generalization", "mixed"
-SINGLE = "only-"  # what the folders of networks begin with that are trained on one domain, beside mixed training
 _WITHOUT = "without-"
-
-
-@dataclass(frozen=True)
-class DomainRun:
-    """A run and its place among others.
-
-    Attributes:
-        method: such as ``"dann"``; in mixed training ``""``, and ``"only-photo"`` beside it.
-        task: such as ``"photo-to-sketch"``; ``""`` in mixed training.
-        sources: the domains that were trained on with their labels; none where nothing says so yet.
-        target: the domain to adapt to or to do without; ``""`` in mixed training.
-        run: the run itself.
-    """
-
-    method: str
-    task: str
-    sources: tuple[str, ...]
-    target: str
-    run: Run
-
-    @property
-    def label(self) -> str:
-        """``"dann, photo-to-sketch, bn"``, without what there is not."""
-        return ", ".join(filter(None, (method_label(self.method), self.task, self.run.norm)))
+Counts = NDArray[numpy.int64]
 
 
 @dataclass(frozen=True)
@@ -62,69 +39,61 @@ class Task:
     target: str
 
 
-def is_domain_folder(folder: Path) -> bool:
-    """Whether the runs in ``runs/<name>`` are about several domains, so that a domain report is to be written."""
-    return any(find_runs(each) for each in _inner_folders(folder)) or any(map(_names_domains, find_runs(folder)))
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Features of some pictures of each domain of a run.
+
+    Attributes:
+        classes: their names.
+        features: (n, D) for each domain.
+        labels: (n,) for each domain, places in ``classes``.
+    """
+
+    classes: tuple[str, ...]
+    features: Mapping[str, NDArray[numpy.float64]]
+    labels: Mapping[str, Counts]
 
 
-def read_domain_runs(folder: Path) -> list[DomainRun]:
+def read_domain_runs(folder: Path) -> list[Run]:
     """All runs of ``runs/<name>``: methods with the baseline first, then tasks by name, norms and seeds.
-
-    They lie in ``<method>/<task>/<norm>/seed<k>/``, and those of mixed training in ``<norm>/seed<k>/``, with
-    ``only-<domain>/<norm>/seed<k>/`` beside them.
 
     Raises:
         UserError: there are none, a file is missing or damaged, or they are of several kinds.
     """
-    found = [_read(folder, path) for place in (folder, *_inner_folders(folder)) for path in find_runs(place)]
-    if not found:
-        raise UserError(
-            f"there are no runs in {folder}: expected <method>/<task>/<norm>/seed<k>/ there, or <norm>/seed<k>/ of "
-            "mixed training, as `binorm compare` writes them"
-        )
-    kind_of(found, folder)
-    return sorted(
-        found, key=lambda each: (method_rank(each.method), each.task, norm_rank(each.run.norm), each.run.seed)
+    runs = read_runs(
+        folder,
+        "<method>/<task>/<norm>/seed<k>/ there, or <norm>/seed<k>/ of mixed training, as `binorm compare` writes them",
     )
-
-
-def kind_of(runs: Sequence[DomainRun], folder: Path | None = None) -> str:
-    """What the runs do: ``"adaptation"``, ``"generalization"`` or ``"mixed"``.
-
-    Raises:
-        UserError: they do different things; the message names ``folder``.
-    """
-    kinds = sorted({_kind(each) for each in runs})
+    kinds = sorted(set(map(_kind, runs)))
     if len(kinds) > 1:
         raise UserError(
-            f"{folder or 'the folder'} holds runs of {listed(kinds)}: expected one of them. Move the others to a "
-            "folder of their own"
+            f"{folder} holds runs of {', '.join(kinds[:-1])} and {kinds[-1]}: expected one of them. Move the others to "
+            "a folder of their own"
         )
-    return kinds[0]
+    return sorted(runs, key=lambda run: (method_rank(run.method), run.task, norm_rank(run.norm), run.seed))
 
 
-def tasks_of(runs: Sequence[DomainRun]) -> tuple[Task, ...]:
+def kind_of(runs: Sequence[Run]) -> str:
+    """What the runs do: ``"adaptation"``, ``"generalization"`` or ``"mixed"``."""
+    return _kind(runs[0])
+
+
+def tasks_of(runs: Sequence[Run]) -> tuple[Task, ...]:
     """The columns: in mixed training every domain that is evaluated on, else every task that was begun."""
     if kind_of(runs) == MIXED:
-        names = tables.evaluation_sets([each.run for each in main_runs(runs)] + [each.run for each in runs])
-        return tuple(Task("", name, name, (), name) for name in names if name != VALIDATION)
-    folders = sorted({each.task for each in runs})
-    return tuple(_task(folder, [each for each in runs if each.task == folder]) for folder in folders)
+        return tuple(Task("", name, name, (), name) for name in _tested([*main_runs(runs), *runs]))
+    folders = sorted({run.task for run in runs})
+    return tuple(_task(folder, [run for run in runs if run.task == folder]) for folder in folders)
 
 
-def main_runs(runs: Iterable[DomainRun]) -> list[DomainRun]:
+def main_runs(runs: Iterable[Run]) -> list[Run]:
     """Those that the tables compare: all, but for the networks of one domain beside mixed training."""
-    return [each for each in runs if not each.method.startswith(SINGLE)]
+    return [run for run in runs if not run.method.startswith(SINGLE)]
 
 
-def single_runs(runs: Iterable[DomainRun]) -> list[DomainRun]:
-    """The networks of one domain beside mixed training."""
-    return [each for each in runs if each.method.startswith(SINGLE)]
-
-
-def methods_of(runs: Iterable[DomainRun]) -> list[str]:
+def methods_of(runs: Iterable[Run]) -> list[str]:
     """The methods, baselines first."""
-    return sorted({each.method for each in runs}, key=method_rank)
+    return sorted({run.method for run in runs}, key=method_rank)
 
 
 def method_rank(method: str) -> tuple[bool, bool, str]:
@@ -132,67 +101,76 @@ def method_rank(method: str) -> tuple[bool, bool, str]:
     return (method.startswith(SINGLE), method not in ("", *BASELINES.values()), method)
 
 
-def method_label(method: str) -> str:
-    """``"only photo"`` for ``"only-photo"``; a method's own name."""
-    return f"only {method.removeprefix(SINGLE)}" if method.startswith(SINGLE) else method
+def read_confusions(folder: Path) -> tuple[tuple[str, ...], dict[str, Counts]] | None:
+    """Classes, and counts by evaluation set: rows the true class, columns the predicted one. None where there are none.
+
+    Raises:
+        UserError: for a damaged file.
+    """
+    path = folder / CONFUSION_FILE
+    if not path.exists():
+        return None
+    entries = read_json(path)
+    classes = tuple(map(str, field(entries, "classes", list, path)))
+    sets = {}
+    for name, rows in field(entries, "sets", dict, path).items():
+        fine = isinstance(rows, list) and len(rows) == len(classes) > 0
+        fine = fine and all(isinstance(row, list) and len(row) == len(classes) for row in rows)
+        fine = fine and all(type(count) is int and 0 <= count < 2**31 for row in rows for count in row)
+        check(fine, path, f"the counts of {name!r} should be whole numbers, a row and a column for each class")
+        sets[str(name)] = numpy.array(rows, dtype=numpy.int64)
+    return classes, sets
 
 
-def of(runs: Iterable[DomainRun], method: str, norm: str | None = None, task: str | None = None) -> list[Run]:
-    """The plain runs of a method, and of a norm and a task where they are given."""
-    return [
-        each.run
-        for each in runs
-        if each.method == method and norm in (None, each.run.norm) and task in (None, each.task)
-    ]
+def read_features(folder: Path) -> Features | None:
+    """Read the features in a run's folder; None where there are none.
 
-
-def _inner_folders(folder: Path) -> Iterator[Path]:
-    """Where runs lie deeper than those of one network a norm and seed."""
-    yield from sorted(folder.glob(f"{SINGLE}*"))
-    yield from sorted(folder.glob("*/*"))
-
-
-def _names_domains(path: Path) -> bool:
+    Raises:
+        UserError: for a damaged file.
+    """
+    path = folder / FEATURES_FILE
+    if not path.exists():
+        return None
     try:
-        entries = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        return "domains" in entries["data"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False  # whoever reads the run says what is wrong with it
+        with safe_open(path, framework="numpy") as file:
+            about = json.loads((file.metadata() or {})["binorm"])
+            names, classes = map(str, about["domains"]), tuple(map(str, about["classes"]))
+            features, labels = {}, {}
+            for name in names:
+                features[name] = file.get_tensor(f"{name}.features").astype(numpy.float64)
+                labels[name] = file.get_tensor(f"{name}.labels").astype(numpy.int64)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
+    for name, rows in features.items():
+        fine = rows.ndim == 2 and rows.shape[1] > 0 and labels[name].shape == rows.shape[:1]
+        check(fine, path, f"{name!r} should have a row of features and a label for each picture")
+        known = ((labels[name] >= 0) & (labels[name] < len(classes))).all()
+        check(bool(known), path, f"a label of {name!r} is unknown")
+    check(len({rows.shape[1] for rows in features.values()}) <= 1, path, "features of its domains differ in length")
+    return Features(classes, features, labels)
 
 
-def _read(folder: Path, path: Path) -> DomainRun:
-    run = read_run(path)
-    above = path.relative_to(folder).parts[:-2]
-    method, task = (*above, "", "")[:2]
-    domains = _domains(path, run.record.data) if run.record else {}
-    return DomainRun(method, task, tuple(domains.get("train", ())), domains.get("target") or "", run)
-
-
-def _domains(path: Path, data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The entry ``data.domains`` of ``run.json``; empty in a run from before it was written."""
-    domains = data.get("domains", {})
-    fine = isinstance(domains, dict) and isinstance(domains.get("train", []), list)
-    check(fine and isinstance(domains.get("target"), str | None), path / "run.json", "data.domains is of another make")
-    return {**domains, "train": [str(name) for name in domains.get("train", [])]}
-
-
-def _kind(each: DomainRun) -> str:
-    if isinstance(each.run, RunResult) and each.run.config.get("task") in BASELINES:
-        return str(each.run.config["task"])
-    if not each.task:
+def _kind(run: Run) -> str:
+    if isinstance(run, FinishedRun) and run.config["task"] in BASELINES:
+        return str(run.config["task"])
+    if not run.task:
         return MIXED
-    return GENERALIZATION if each.task.startswith(_WITHOUT) else ADAPTATION
+    return GENERALIZATION if run.task.startswith(_WITHOUT) else ADAPTATION
 
 
-def _task(folder: str, runs: Sequence[DomainRun]) -> Task:
-    known = next((each for each in runs if each.target), None)
-    sources, target = (known.sources, known.target) if known else ((), "")
-    sets = [name for name in tables.evaluation_sets(each.run for each in runs) if name != VALIDATION]
+def _tested(runs: Iterable[Run]) -> list[str]:
+    """The evaluation sets of finished runs in the order of their first mention, but for validation pictures."""
+    names = (name for run in runs if isinstance(run, FinishedRun) for name in run.evaluation_sets)
+    return [name for name in dict.fromkeys(names) if name != VALIDATION]
+
+
+def _task(folder: str, runs: Sequence[Run]) -> Task:
+    first = next((run for run in runs if run.target), None)
+    sources, target = (first.sources, first.target) if first else ((), "")
+    sets = _tested(runs)
     evaluation = target if target in sets else next(iter(sets), None)
-    if known is None:
+    if first is None:
         label = folder
-    elif kind_of(runs) == GENERALIZATION:
-        label = target
     else:
-        label = f"{', '.join(sources)}→{target}"
+        label = target if kind_of(runs) == GENERALIZATION else f"{', '.join(sources)}→{target}"
     return Task(folder, label, evaluation, sources, target)

@@ -3,15 +3,16 @@
 import csv
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass
-from pathlib import Path
+from dataclasses import MISSING, dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.run_files import GATES_FILE
+from binorm.experiments.common.run_files import CONFIG_FILE, GATES_FILE, METRICS_FILE, RUN_FILE, SAMPLES_FOLDER
 from binorm.experiments.recipes.base import FIELDS
+from binorm.experiments.recipes.stylization import TASK as STYLIZATION
 from binorm.experiments.runs.files import check, damaged, field, read_json, read_text
 from binorm.gates import HISTOGRAM_BINS
 
@@ -19,7 +20,10 @@ DISPLAY_ORDER = ("bn", "in", "bn+in", "bin")
 
 STATUSES = ("running", "finished", "diverged")
 _SEED_FOLDER = re.compile(r"seed(0|[1-9]\d*)")
+LOSSES = ("content", "style", "variation")  # of style trainings, unweighted
+SINGLE = "only-"  # what the folders of networks begin with that are trained on one domain, beside mixed training
 _METRICS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "seconds", "images_per_second")
+_STYLE_METRICS = ("step", "seconds", "images_per_second", *LOSSES, "total")
 
 
 @dataclass(frozen=True)
@@ -70,36 +74,63 @@ class GatePoint:
 
 
 @dataclass(frozen=True)
-class UnfinishedRun:
-    """A run with nothing to compare: cut short, still going or diverged. ``record`` is None before run.json exists."""
+class Run:
+    """A run and its place among others; one with nothing to compare unless it is a `FinishedRun`.
+
+    Attributes:
+        folder: where it lies.
+        method: such as ``"dann"``; ``""`` where one network is trained for all, ``"only-photo"`` beside such a one.
+        task: such as ``"photo-to-sketch"``; ``""`` likewise.
+        norm: the name of the norm, as the folder says.
+        seed: likewise.
+        status: ``"finished"``, ``"diverged"`` or ``"unfinished"``.
+        reason: why it did not finish; empty where it did.
+        record: run.json; None before it exists.
+    """
 
     folder: Path
+    method: str
+    task: str
     norm: str
     seed: int
     status: str
     reason: str
     record: RunRecord | None
 
+    @property
+    def label(self) -> str:
+        """``"dann, photo-to-sketch, bn"``, without what there is not."""
+        return ", ".join(filter(None, (method_label(self.method), self.task, self.norm)))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The domains that were trained on with their labels; none where nothing says so yet."""
+        return tuple(self._domains.get("train", ()))
+
+    @property
+    def target(self) -> str:
+        """The domain to adapt to or to do without; ``""`` in mixed training."""
+        return self._domains.get("target") or ""
+
+    @property
+    def _domains(self) -> Mapping[str, Any]:
+        domains: Mapping[str, Any] = self.record.data.get("domains", {}) if self.record else {}
+        return domains
+
 
 @dataclass(frozen=True)
-class RunResult:
+class FinishedRun(Run):
     """A finished run.
 
     Attributes:
-        folder: where it lies.
-        norm: the name of the norm, as the folder says.
-        seed: likewise.
-        record: run.json.
-        config: config.yaml, the full recipe.
-        metrics: the columns of metrics.csv, one number an epoch; accuracies are top-1 in percent.
+        record: run.json; of a style training, ``data["style"]`` is what it says of the style picture.
+        config: config.yaml, the full recipe; of files, their names alone.
+        metrics: the columns of metrics.csv, one number an epoch or a period; accuracies are top-1 in percent.
         gate_layers: the trained gates in the order of the network; empty where none were learned.
         gate_history: where they stood, by epoch and layer.
         samples: pictures of samples by data set.
     """
 
-    folder: Path
-    norm: str
-    seed: int
     record: RunRecord
     config: Mapping[str, Any]
     metrics: Mapping[str, tuple[float, ...]]
@@ -110,17 +141,45 @@ class RunResult:
     @property
     def evaluation_sets(self) -> tuple[str, ...]:
         """The names of the sets that the run was evaluated on."""
-        return tuple(self.record.data["evaluation"])
+        return tuple(self.record.data.get("evaluation", ()))
 
     def accuracies(self, data: str) -> tuple[float, ...]:
         """Top-1 in percent after each epoch, on an evaluation set or on ``"train"``."""
         return self.metrics[f"{data}_accuracy"]
 
+    def losses(self, loss: str) -> dict[int, float]:
+        """A loss of a style training by step: each value is the mean over the period that ends there."""
+        return {int(step): value for step, value in zip(self.metrics["step"], self.metrics[loss], strict=True)}
+
 
 def find_runs(folder: Path) -> list[Path]:
     """The run folders ``<norm>/seed<k>`` below ``folder``, in the order of display: norms first, then seeds."""
     found = [path for path in folder.glob("*/seed*") if path.is_dir() and _SEED_FOLDER.fullmatch(path.name)]
-    return sorted(found, key=lambda path: (norm_rank(path.parent.name), int(path.name.removeprefix("seed"))))
+    return sorted(found, key=lambda path: (norm_rank(path.parent.name), _seed(path)))
+
+
+def find_all_runs(folder: Path) -> list[Path]:
+    """Those of a recipe: as `find_runs` does, and below ``only-<domain>/`` and ``<method>/<task>/``."""
+    inner = (*sorted(folder.glob(f"{SINGLE}*")), *sorted(folder.glob("*/*")))
+    return [path for place in (folder, *inner) for path in find_runs(place)]
+
+
+def task_of(folder: Path) -> str | None:
+    """What the recipe of the runs in ``runs/<recipe>`` asks for; None where no run says so.
+
+    Runs below a method and a task adapt or generalize, whatever they hold; a damaged run decides nothing, since whoever
+    reads it says what is wrong with it.
+    """
+    for path in find_all_runs(folder):
+        if len(path.relative_to(folder).parts) > 2:
+            return "adaptation"
+        try:
+            config = yaml.safe_load((path / CONFIG_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            continue
+        if isinstance(config, dict):
+            return str(config.get("task", FIELDS["task"].default))
+    return None
 
 
 def norm_rank(norm: str) -> tuple[int, str]:
@@ -128,50 +187,57 @@ def norm_rank(norm: str) -> tuple[int, str]:
     return (DISPLAY_ORDER.index(norm) if norm in DISPLAY_ORDER else len(DISPLAY_ORDER), norm)
 
 
-def read_run(folder: Path) -> RunResult | UnfinishedRun:
+def method_label(method: str) -> str:
+    """``"only photo"`` for ``"only-photo"``; a method's own name."""
+    return f"only {method.removeprefix(SINGLE)}" if method.startswith(SINGLE) else method
+
+
+def read_runs(folder: Path, expected: str = "<norm>/seed<k>/ there, as `binorm compare` writes them") -> list[Run]:
+    """All runs of ``runs/<recipe>``, in the order of their folders.
+
+    They lie in ``<norm>/seed<k>/``, and those over several domains in ``<method>/<task>/<norm>/seed<k>/``, or beside
+    those of mixed training in ``only-<domain>/<norm>/seed<k>/``.
+
+    Raises:
+        UserError: there are none, or a file is missing or damaged; the message names it and the way out.
+    """
+    paths = find_all_runs(folder)
+    if not paths:
+        raise UserError(f"there are no runs in {folder}: expected {expected}")
+    return [read_run(path, *(*path.relative_to(folder).parts[:-2], "", "")[:2]) for path in paths]
+
+
+def read_run(folder: Path, method: str = "", task: str = "") -> Run:
     """Read one run folder, as `find_runs` yields them.
 
     Raises:
         UserError: a file is missing or damaged; the message names it and the way out.
     """
-    record = read_record(folder)
-    if isinstance(record, UnfinishedRun):
-        return record
-    path = folder / "run.json"
-    for count in field(record.data, "evaluation", dict, path).values():
-        check(isinstance(count, int), path, "data.evaluation should map names to counts")
-    config = _read_config(folder / "config.yaml")
-    layers, history = read_gates(folder / GATES_FILE)
-    return RunResult(
-        folder=folder,
-        norm=folder.parent.name,
-        seed=_seed(folder),
-        record=record,
-        config=config,
-        metrics=_read_metrics(folder / "metrics.csv", tuple(record.data["evaluation"]), config["epochs"]),
-        gate_layers=layers,
-        gate_history=history,
-        samples={picture.stem: picture for picture in sorted((folder / "samples").glob("*.png"))},
-    )
-
-
-def read_record(folder: Path) -> RunRecord | UnfinishedRun:
-    """The record of a finished run of any kind, or what is to be said of one that did not finish.
-
-    Raises:
-        UserError: ``run.json`` is damaged.
-    """
-    norm, seed = folder.parent.name, _seed(folder)
-    path = folder / "run.json"
+    norm, seed, path = folder.parent.name, _seed(folder), folder / RUN_FILE
     if not path.exists():
-        return UnfinishedRun(folder, norm, seed, "unfinished", "stopped before it began: run.json is missing", None)
+        return Run(folder, method, task, norm, seed, "unfinished", f"stopped before it began: {RUN_FILE} is missing", None)
     record = _read_record(path, norm, seed)
-    if record.status == "running":
-        reason = record.reason or "still running, or cut short: the same command takes it up again"
-        return UnfinishedRun(folder, norm, seed, "unfinished", reason, record)
-    if record.status == "diverged":
-        return UnfinishedRun(folder, norm, seed, "diverged", record.reason or "no reason recorded", record)
-    return record
+    if record.status != "finished":
+        status, reason = record.status, "no reason recorded"
+        if status == "running":
+            status, reason = "unfinished", "still running, or cut short: the same command takes it up again"
+        return Run(folder, method, task, norm, seed, status, record.reason or reason, record)
+    config = _read_config(folder / CONFIG_FILE)
+    if config["task"] == STYLIZATION:
+        style = _read_style(field(read_json(path), "style", dict, path), path)
+        record = replace(record, data={**record.data, "style": style})
+        metrics = _read_metrics(folder / METRICS_FILE, _STYLE_METRICS)
+        _check_steps(folder / METRICS_FILE, metrics, config["steps"])
+    else:
+        for count in field(record.data, "evaluation", dict, path).values():
+            check(isinstance(count, int), path, "data.evaluation should map names to counts")
+        columns = (f"{name}_{kind}" for name in record.data["evaluation"] for kind in ("loss", "accuracy"))
+        metrics = _read_metrics(folder / METRICS_FILE, (*_METRICS, *columns))
+        _check_epochs(folder / METRICS_FILE, metrics, config["epochs"])
+    layers, history = read_gates(folder / GATES_FILE)
+    samples = {image.stem: image for image in sorted((folder / SAMPLES_FOLDER).glob("*.png"))}
+    place = (folder, method, task, norm, seed, record.status, "")
+    return FinishedRun(*place, record, config, metrics, layers, history, samples)
 
 
 def _seed(folder: Path) -> int:
@@ -190,6 +256,7 @@ def _read_record(path: Path, norm: str, seed: int) -> RunRecord:
         raise damaged(path, f"status is {status!r}, expected one of {', '.join(STATUSES)}")
     data = field(entries, "data", dict, path)
     field(data, "train", int, path)
+    _check_domains(data.get("domains", {}), path)
     return RunRecord(
         status=status,
         reason=None if entries.get("reason") is None else str(entries["reason"]),
@@ -205,29 +272,42 @@ def _read_record(path: Path, norm: str, seed: int) -> RunRecord:
     )
 
 
-def read_config(path: Path, lengths: tuple[str, ...]) -> dict[str, Any]:
-    """The fields of a run's recipe, of which ``lengths`` are whole numbers."""
+def _check_domains(domains: Any, path: Path) -> None:
+    """``data.domains``; absent in a run from before it was written."""
+    fine = isinstance(domains, dict) and isinstance(domains.get("train", []), list)
+    fine = fine and all(isinstance(name, str) for name in domains.get("train", []))
+    check(fine and isinstance(domains.get("target"), str | None), path, "data.domains is of another make")
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """The fields of a run's recipe; one that came after the run had its default then."""
     try:
         config = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         raise damaged(path, f"it is not YAML ({' '.join(str(error).split())})") from error
     check(isinstance(config, dict), path, "it should hold the fields of a recipe")
-    for key in lengths:
-        field(config, key, int, path)
-    return dict(config)
+    stylizes = config.get("task") == STYLIZATION
+    for length in ("steps", "full_steps") if stylizes else ("epochs", "full_epochs"):
+        field(config, length, int, path)
+    if stylizes:  # in which folder of this machine files lay is nobody's business
+        return config | {key: _file_name(field(config, key, str, path)) for key in ("style", "loss_network")}
+    return {name: each.default for name, each in FIELDS.items() if each.default is not MISSING} | config
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    config = read_config(path, ("epochs", "full_epochs"))
-    # A field that came after the run had its default then.
-    defaults = {name: each.default for name, each in FIELDS.items() if each.default is not MISSING}
-    return defaults | config
+def _read_style(style: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What a report may say of the style picture."""
+    picture = _file_name(field(style, "picture", str, path))
+    return {**style, "name": field(style, "name", str, path), "picture": picture}
 
 
-def _read_metrics(path: Path, evaluation_sets: tuple[str, ...], epochs: int) -> dict[str, tuple[float, ...]]:
+def _file_name(path: str) -> str:
+    return PurePosixPath(path.replace("\\", "/")).name
+
+
+def _read_metrics(path: Path, expected: tuple[str, ...]) -> dict[str, tuple[float, ...]]:
+    """The columns of metrics.csv; none without a row."""
     rows = list(csv.reader(read_text(path).splitlines()))
     header = rows[0] if rows else []
-    expected = [*_METRICS, *(f"{name}_{kind}" for name in evaluation_sets for kind in ("loss", "accuracy"))]
     missing = [column for column in expected if column not in header]
     check(not missing, path, f"the columns {', '.join(missing)} are missing")
     try:
@@ -235,14 +315,19 @@ def _read_metrics(path: Path, evaluation_sets: tuple[str, ...], epochs: int) -> 
     except ValueError as error:
         raise damaged(path, str(error)) from error
     check(all(len(row) == len(header) for row in values), path, "a row is cut short")
-    metrics = dict(zip(header, zip(*values, strict=True), strict=True)) if values else {}
+    return dict(zip(header, zip(*values, strict=True), strict=True)) if values else {}
+
+
+def _check_epochs(path: Path, metrics: Mapping[str, tuple[float, ...]], epochs: int) -> None:
     counted = metrics.get("epoch", ())
-    check(
-        counted == tuple(range(1, epochs + 1)) and epochs > 0,
-        path,
-        f"it should count the epochs 1 to {epochs} and has {len(counted)} rows",
-    )
-    return metrics
+    problem = f"it should count the epochs 1 to {epochs} and has {len(counted)} rows"
+    check(counted == tuple(range(1, epochs + 1)) and epochs > 0, path, problem)
+
+
+def _check_steps(path: Path, metrics: Mapping[str, tuple[float, ...]], steps: int) -> None:
+    counted = metrics.get("step", (0.0,))
+    rising = all(before < after for before, after in zip((0.0, *counted), counted, strict=False))
+    check(rising and counted[-1] == steps, path, f"its steps should rise to {steps} and end at {counted[-1]:g}")
 
 
 def read_gates(path: Path) -> tuple[tuple[GateLayer, ...], tuple[GatePoint, ...]]:

@@ -1,0 +1,250 @@
+"""The report of one recipe that trains a classifier: norms beside each other on every evaluation set."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from binorm.experiments.common.text import listed, seeds_text
+from binorm.experiments.report import drawings, gates
+from binorm.experiments.report.figures.theme import Output
+from binorm.experiments.report.gates import Shares, share_text
+from binorm.experiments.report.notes import failures, machines, notes, origins, schedule_label
+from binorm.experiments.report.page import Block, Figure, Gallery, Heading, Page, Section, Text
+from binorm.experiments.report.published import GATES
+from binorm.experiments.report.scores import (
+    BASELINE,
+    BEST_ON_VALIDATION,
+    LAST_EPOCH,
+    SECONDS,
+    SPEED,
+    Scores,
+    best_accuracy,
+    best_label,
+    count_text,
+    evaluation_sets,
+    finished,
+    norms_of,
+    scores_of,
+)
+from binorm.experiments.report.significance import PairedDifference, Spread, number, paired_difference, signed, spread
+from binorm.experiments.report.table import Cell, Head, Row, Table, drawn, reach
+from binorm.experiments.report.texts import (
+    COST,
+    CURVES,
+    DEVELOPMENT,
+    FLATTERS,
+    GATE_SHARES,
+    PUBLISHED_GATES,
+    RESPONSES,
+    SPREAD,
+)
+from binorm.experiments.runs.reading import FinishedRun, Run, read_runs
+
+
+def read_page(folder: Path, classifier: Path | None = None) -> Page:
+    """The report on the runs in ``folder/<norm>/seed<k>/``.
+
+    Raises:
+        UserError: there are no runs, or a file of a finished run is missing or damaged.
+    """
+    runs = read_runs(folder)
+    done, schedule = finished(runs), schedule_label(runs)
+    sections = [
+        Section("Top-1 accuracy, %", _accuracies(runs, schedule)),
+        Section("Cost", [Text(COST, "soft"), cost_table(runs)] if done else []),
+        Section("Learning curves", [Text(CURVES, "soft"), Gallery(drawings.curves(done, schedule))] if done else []),
+        *_gate_sections(done, schedule),
+        _shown("What channels with low gates see", drawings.responses(done), RESPONSES),
+        _shown("Samples", drawings.samples(done)),
+        *origins(runs),
+    ]
+    title = str(done[0].config.get("title", folder.name)) if done else folder.name
+    entries = {"title": title, "summary": _summary(runs), "schedule": schedule, "best_label": best_label(runs)}
+    return Page(
+        title,
+        _summary(runs),
+        sections,
+        entries | _entries(runs),
+        schedule,
+        notes(runs),
+        finished=bool(done),
+    )
+
+
+def print_figures(folder: Path, output: Output) -> tuple[list[Figure], list[FinishedRun]]:
+    """Learning curves, and gates as `gate_figures` draws them, with the finished runs that they show."""
+    runs = finished(read_runs(folder))
+    return [*drawings.curves(runs, None, output), *gate_figures(runs, output)], runs
+
+
+def gate_figures(runs: Sequence[FinishedRun], output: Output) -> list[Figure]:
+    """For print: histograms beside the paper's, means by layer and stage, and their development."""
+    return [
+        *drawings.histogram_panels(runs, output),
+        *drawings.gate_layers(runs, None, output),
+        *drawings.gate_means(runs, None, output),
+        *drawings.gate_strips(runs, None, output),
+    ]
+
+
+def _summary(runs: Sequence[Run]) -> str:
+    done = finished(runs)
+    if not done:
+        return f"None of {len(runs)} runs has finished yet."
+    lengths = sorted({run.config["epochs"] for run in done})
+    networks = dict.fromkeys(run.config.get("model", "unknown network") for run in done)
+    data = dict.fromkeys(run.record.data.get("name", "unknown data") for run in done)
+    return (
+        f"{listed(norms_of(runs))} in {listed(networks)} on {listed(data)} "
+        f"({number(done[0].record.data['train'], 0)} training pictures), "
+        f"{listed(lengths)} epoch{'s' * (lengths != [1])}, {seeds_text({run.seed for run in done})}, {machines(done)}."
+    )
+
+
+def _accuracies(runs: Sequence[Run], schedule: str | None) -> list[Block]:
+    """A table for each evaluation set."""
+    scores, label = Scores(scores_of(runs)), best_label(runs)
+    blocks: list[Block] = []
+    for data in evaluation_sets(runs):
+        # The number of pictures, unless runs disagree, which a note then says.
+        sizes = {run.record.data["evaluation"].get(data) for run in finished(runs)}
+        size = f"{number(sizes.pop(), 0)} pictures" if len(sizes) == 1 and all(sizes) else ""
+        blocks.append(Heading(data, " · ".join(filter(None, (size, schedule)))))
+        blocks.append(_accuracy_table(scores, norms_of(runs), data, label))
+    if blocks:
+        blocks.append(Text(SPREAD + ("" if label == BEST_ON_VALIDATION else FLATTERS), "soft"))
+    return blocks
+
+
+def _accuracy_table(scores: Scores, norms: Sequence[str], data: str, label: str) -> Table:
+    tests = {norm: _test(scores, norm, data) for norm in norms}
+    scale = reach(list(tests.values()))
+    columns = (
+        Head(LAST_EPOCH),
+        Head(drawn=True),
+        Head(f"difference to {BASELINE}", (f"{LAST_EPOCH}, 95 % interval",)),
+        Head(*_two_lines(label), quiet=True),
+    )
+    rows = []
+    for norm, test in tests.items():
+        group = scores.group(norm, data)
+        words = ", ".join(filter(None, (test.verdict, test.p_text()))) if test else ""
+        difference = Cell(signed(test.mean, 2), (test.interval_text(), words)) if test else Cell()
+        last, best = Cell(group.last_spread.text(), strong=True), Cell(group.best_spread.text(), quiet=True)
+        rows.append(Row(Head(norm, (group.runs_text,), norm=norm), (last, drawn(test, scale), difference, best)))
+    return Table("norm", columns, tuple(rows), "cards", terminal=f"{data}, top-1 %")
+
+
+def _test(scores: Scores, norm: str, data: str) -> PairedDifference | None:
+    """That of the last epoch to the baseline; None for the baseline itself and below two pairs of seeds."""
+    last, base = (scores.group(each, data).last for each in (norm, BASELINE))
+    return None if norm == BASELINE else paired_difference(last, base)
+
+
+def _two_lines(label: str) -> tuple[str, tuple[str, ...]]:
+    """A label whose end in brackets goes on below."""
+    first, _, rest = label.partition(" (")
+    return first, (f"({rest}",) if rest else ()
+
+
+def costs(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """What each norm with a finished run takes: training pictures a second in the median epoch, seconds of a run."""
+    scores = Scores(scores_of(runs))
+    found = []
+    for norm in norms_of(runs):
+        for first in finished(runs, norm)[:1]:
+            speed, seconds = (_spread(scores, metric, first) for metric in (SPEED, SECONDS))
+            record = first.record
+            found.append({"norm": norm, "parameters": record.parameters, "gates": record.gates})
+            found[-1] |= {"images_per_second": speed, "seconds": seconds}
+    return found
+
+
+def _spread(scores: Scores, metric: str, run: FinishedRun) -> Spread:
+    return spread(list(scores.by_seed(metric, run.norm, "", run.task, run.method).values()))
+
+
+def cost_table(runs: Sequence[Run], group: str = "") -> Table:
+    """Parameters, gates, speed and time by norm."""
+    heads = tuple(map(Head, ("parameters", "gates", "training pictures/s", "seconds a run")))
+    return Table("norm", heads, tuple(cost_rows(runs, group)), "full")
+
+
+def cost_rows(runs: Sequence[Run], group: str = "") -> list[Row]:
+    """One row a norm; ``group`` stands above them."""
+    rows = []
+    for cost in costs(runs):
+        counts = [number(cost[name], 0) for name in ("parameters", "gates")]
+        seconds = cost["seconds"].text(0 if cost["seconds"].mean >= 100 else 1)
+        texts = (*counts, cost["images_per_second"].text(0), seconds)
+        rows.append(Row(Head(cost["norm"], norm=cost["norm"], group=group), tuple(map(Cell, texts))))
+    return rows
+
+
+def _gate_sections(runs: Sequence[FinishedRun], schedule: str | None) -> list[Section]:
+    by_norm = gates.gates_by_norm(runs)
+    if not by_norm:
+        return []
+    paper = f" {PUBLISHED_GATES}" if any(map(gates.references, by_norm.values())) else ""
+    blocks: list[Block] = [Text(GATE_SHARES + paper, "soft")]
+    for norm, groups in by_norm.items():
+        blocks += [Heading(norm, norm=norm), Text(gates.summary(groups)), _gate_table(groups)]
+    blocks.append(Gallery(drawings.histograms(runs, schedule), "small"))
+    over_time = [draw(runs, schedule) for draw in (drawings.gate_layers, drawings.gate_means, drawings.gate_strips)]
+    return [
+        Section("Gates at the end of training", blocks),
+        Section(
+            "Gates by layer and over training", [Text(DEVELOPMENT, "soft"), Gallery([*sum(over_time, [])])]
+        ),
+    ]
+
+
+def _gate_table(groups: Mapping[str, Shares]) -> Table:
+    """One row a stage, with the paper's figures in small letters."""
+    heads = ("gates", "mean", "0 to 0.1", "0.9 to 1", "these two together")
+    paper = gates.references(groups)
+    rows = []
+    for stage, group in groups.items():
+        beside = _share_texts(paper[stage].shares) if stage in paper else [""] * 4
+        cells = [Cell(text, (small,)) for text, small in zip(_share_texts(group), beside, strict=True)]
+        head = Head(stage, (f"paper, {paper[stage].label}",) if stage in paper else ())
+        rows.append(Row(head, (Cell(number(group.count, 0)), *cells)))
+    return Table("stage", tuple(map(Head, heads)), tuple(rows), "full")
+
+
+def _share_texts(group: Shares) -> list[str]:
+    return [number(group.mean, 2), *map(share_text, (group.fractions[0], group.fractions[-1], group.ends))]
+
+
+def _shown(heading: str, figures: Sequence[Figure], explanation: str = "") -> Section:
+    text = [Text(explanation, "soft")] if explanation else []
+    return Section(heading, [*text, Gallery(figures)] if figures else [])
+
+
+def _entries(runs: Sequence[Run]) -> dict[str, Any]:
+    """For report.json."""
+    scores, done = Scores(scores_of(runs)), finished(runs)
+    rows = []
+    for data in evaluation_sets(runs):
+        for norm in norms_of(runs):
+            group = scores.group(norm, data)
+            counts = {"evaluation": data, "norm": norm, "runs": len(group.last), "started": group.started}
+            spreads = {"last": group.last_spread, "best": group.best_spread}
+            rows.append(counts | spreads | {"difference": _test(scores, norm, data)})
+    return {
+        "rows": rows,
+        "costs": costs(runs),
+        "notes": notes(runs),
+        "failures": failures(runs),
+        "gates": gates.gates_by_norm(done),
+        "runs": [{"norm": run.norm, "seed": run.seed} | run_entries(run) for run in done],
+    }
+
+
+def run_entries(run: FinishedRun) -> dict[str, Any]:
+    """The accuracies and the record of one run, for report.json."""
+    return {
+        "last": {name: run.accuracies(name)[-1] for name in run.evaluation_sets},
+        "best": {name: best_accuracy(run, name) for name in run.evaluation_sets},
+        "record": run.record,
+    }
