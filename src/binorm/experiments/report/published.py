@@ -1,8 +1,8 @@
-"""What the paper and its authors' repository report: accuracies and the gates of a trained network, as plain facts.
+"""What the paper and its authors' repository report: accuracies, gates and losses, as plain facts.
 
 Sources: Nam & Kim, "Batch-Instance Normalization for Adaptively Style-Invariant Neural Networks", NeurIPS 2018
-(arXiv 1805.07925): CIFAR and ImageNet accuracies from its tables, learning curves and gates read off its figures; the
-character data sets from the table in the authors' repository.
+(arXiv 1805.07925): CIFAR and ImageNet accuracies from its tables; learning curves, gates and the losses of style
+transfer read off its figures; the character data sets from the table in the authors' repository.
 """
 
 from collections.abc import Mapping
@@ -135,3 +135,43 @@ def accuracy(recipe_name: str, norm: str) -> Published | None:
         norm: ``"bn"`` or ``"bin"``; for ResNet-110 on CIFAR-100 also ``"in"`` and ``"bn+in"``, from learning curves.
     """
     return (_NETWORKS.get(recipe_name) or _CHARACTERS.get(recipe_name) or {}).get(norm)
+
+
+@dataclass(frozen=True)
+class PublishedLoss:
+    """A loss of the paper's networks, by norm.
+
+    Attributes:
+        unit: what the figures are multiples of.
+        tolerance: how exactly they could be read off the figure.
+        values: one for each of `ITERATIONS`, by norm.
+    """
+
+    unit: str
+    tolerance: float
+    values: Mapping[str, tuple[float, ...]]
+
+
+ITERATIONS = (50_000, 100_000, 200_000, 234_000)
+LOSSES = {
+    "content": PublishedLoss(
+        unit="1",
+        tolerance=0.02,
+        values={
+            "bn": (5.40, 4.87, 4.57, 4.50),
+            "in": (4.32, 3.99, 3.80, 3.75),
+            "bn+in": (4.42, 4.03, 3.82, 3.77),
+            "bin": (4.26, 3.93, 3.73, 3.68),
+        },
+    ),
+    "style": PublishedLoss(
+        unit="1e-5",
+        tolerance=0.01,
+        values={
+            "bn": (2.12, 1.99, 1.87, 1.85),
+            "in": (1.72, 1.60, 1.50, 1.46),
+            "bn+in": (1.88, 1.73, 1.60, 1.57),
+            "bin": (1.78, 1.64, 1.53, 1.51),
+        },
+    ),
+}

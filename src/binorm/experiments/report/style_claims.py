@@ -1,18 +1,15 @@
-"""The losses of a style report: by norm over seeds, and whether their order is the paper's."""
+"""Whether the order of norms in style transfer is the paper's: what its curves show, held against these runs."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from binorm.experiments.report import tables
-from binorm.experiments.report.rendering import listed
-from binorm.experiments.report.statistics import Spread, mean_by_seed, number, spread
-from binorm.experiments.report.style.published import LOSSES as PUBLISHED
-from binorm.experiments.report.tables import Run
-from binorm.experiments.runs.reading import norm_rank
-from binorm.experiments.runs.styles import LOSSES, curve
+from binorm.experiments.common.text import listed
+from binorm.experiments.report.published import LOSSES as PUBLISHED
+from binorm.experiments.report.scores import SECONDS, STARTED, Scores, count_text
+from binorm.experiments.report.significance import Spread, mean_by_seed, number, spread
+from binorm.experiments.runs.reading import LOSSES, norm_rank
 
-FIGURES = 4  # significant ones of the smallest loss in a column: the paper's norms differ in the second
 # What the paper's curves show, as (loss, norm, how many of the other norms are below it): None is all of them.
 _ORDER = (
     ("content", "bin", 0),
@@ -46,8 +43,8 @@ class StyleRow:
 
     @property
     def runs_text(self) -> str:
-        """``"3"``, or ``"2 of 3"`` where one did not finish."""
-        return str(self.runs) if self.runs == self.started else f"{self.runs} of {self.started}"
+        """``"3 runs"``, or ``"2 of 3 runs"`` where one did not finish."""
+        return count_text(self.runs, self.started)
 
     @property
     def steps_text(self) -> str:
@@ -96,9 +93,17 @@ class Claim:
         return f"in {len(self.holding)} of {len(self.seeds)} seeds" if known else ""
 
 
-def style_rows(runs: Sequence[Run]) -> tuple[StyleRow, ...]:
-    """One row for each norm that was started, in the order of display."""
-    return tuple(_row(runs, norm) for norm in tables.norms_of(runs))
+def style_row(scores: Scores, norm: str) -> StyleRow:
+    """The losses of the last period, whose number of steps is a column of the metrics as well."""
+    steps = scores.by_seed("step", norm)
+    return StyleRow(
+        norm=norm,
+        runs=len(steps),
+        started=len(scores.by_seed(STARTED, norm)),
+        losses={loss: scores.by_seed(loss, norm) for loss in LOSSES},
+        seconds=spread(list(scores.by_seed(SECONDS, norm).values())),
+        steps=tuple(sorted({int(each) for each in steps.values()})),
+    )
 
 
 def digits_of(rows: Sequence[StyleRow], loss: str) -> int:
@@ -112,10 +117,9 @@ def digits_of(rows: Sequence[StyleRow], loss: str) -> int:
     return min(max(figures - 1 - math.floor(math.log10(smallest)), 0), 8)
 
 
-def lowest(rows: Sequence[StyleRow], loss: str) -> str:
-    """The norm with the lowest mean; nothing where fewer than two have one, or runs are of different lengths."""
-    means = {row.norm: row.spread(loss).mean for row in rows if row.runs}
-    return min(means, key=lambda norm: means[norm]) if len(means) > 1 and _alike(rows) else ""
+def alike(rows: Sequence[StyleRow]) -> bool:
+    """Whether all runs are of one length; losses of different ones say nothing of norms."""
+    return len({each for row in rows for each in row.steps}) == 1
 
 
 def paper_claims(rows: Sequence[StyleRow]) -> tuple[Claim, ...]:
@@ -130,7 +134,7 @@ def conclusion(rows: Sequence[StyleRow], claims: Sequence[Claim]) -> str:
     missing = [norm for norm in sorted(PUBLISHED["content"].values, key=norm_rank) if norm not in _finished(rows)]
     lost = f" There is no finished run of {listed(missing)}." if missing else ""
     if not known:
-        why = "" if _alike(rows) else ": runs are of different lengths"
+        why = "" if alike(rows) else ": runs are of different lengths"
         return f"Nothing of the paper's order can be checked{why}.{lost}"
     checkable = " that can be checked" if missing else ""
     text = f"Of the paper's order, {holding} of {len(known)} claims{checkable} hold.{lost}"
@@ -143,25 +147,8 @@ def conclusion(rows: Sequence[StyleRow], claims: Sequence[Claim]) -> str:
     return f"{text} Means over {most if fewest == most else f'{fewest} to {most}'} seeds."
 
 
-def _row(runs: Sequence[Run], norm: str) -> StyleRow:
-    group = tables.finished(runs, norm)
-    return StyleRow(
-        norm=norm,
-        runs=len(group),
-        started=sum(run.norm == norm for run in runs),
-        losses={loss: {run.seed: list(curve(run, loss).values())[-1] for run in group} for loss in LOSSES},
-        seconds=spread([run.record.seconds for run in group]),
-        steps=tuple(sorted({run.config["steps"] for run in group})),
-    )
-
-
 def _finished(rows: Sequence[StyleRow]) -> list[str]:
     return [row.norm for row in rows if row.runs]
-
-
-def _alike(rows: Sequence[StyleRow]) -> bool:
-    """Whether all runs are of one length; losses of different ones say nothing of norms."""
-    return len({each for row in rows for each in row.steps}) == 1
 
 
 def _claim(rows: Sequence[StyleRow], loss: str, norm: str, below: int | None) -> Claim:
@@ -169,7 +156,7 @@ def _claim(rows: Sequence[StyleRow], loss: str, norm: str, below: int | None) ->
     by_seed = {row.norm: row.losses[loss] for row in compared}
     means = {row.norm: row.spread(loss).mean for row in compared}
     seeds = tuple(mean_by_seed(list(by_seed.values())))
-    known = norm in means and len(means) > (below or 0) + 1 and (below != 1 or "in" in means) and _alike(compared)
+    known = norm in means and len(means) > (below or 0) + 1 and (below != 1 or "in" in means) and alike(compared)
     return Claim(
         text=f"{loss}: {norm} is {_PLACES[below]}",
         values=dict(sorted(means.items(), key=lambda entry: entry[1])),
