@@ -26,7 +26,7 @@ from binorm.experiments.report.scores import (
     norms_of,
     scores_of,
 )
-from binorm.experiments.report.significance import PairedDifference, Spread, number, paired_difference, signed, spread
+from binorm.experiments.report.significance import PairedDifference, number, paired_difference, signed, spread
 from binorm.experiments.report.table import Cell, Head, Row, Table, drawn, reach
 from binorm.experiments.report.texts import (
     COST,
@@ -153,15 +153,11 @@ def costs(runs: Sequence[Run]) -> list[dict[str, Any]]:
     found = []
     for norm in norms_of(runs):
         for first in finished(runs, norm)[:1]:
-            speed, seconds = (_spread(scores, metric, first) for metric in (SPEED, SECONDS))
+            speed, seconds = (spread(scores.all_values(metric, norm)) for metric in (SPEED, SECONDS))
             record = first.record
             found.append({"norm": norm, "parameters": record.parameters, "gates": record.gates})
             found[-1] |= {"images_per_second": speed, "seconds": seconds}
     return found
-
-
-def _spread(scores: Scores, metric: str, run: FinishedRun) -> Spread:
-    return spread(list(scores.by_seed(metric, run.norm, "", run.task, run.method).values()))
 
 
 def cost_table(runs: Sequence[Run], group: str = "") -> Table:

@@ -71,20 +71,12 @@ def notes(runs: Sequence[Run]) -> tuple[str, ...]:
     return (*found, *disagreements(finished(runs)))
 
 
-def run_name(run: Run) -> str:
-    """``"bn seed 0"``."""
-    return f"{run.label} seed {run.seed}"
-
-
-def disagreements(
-    runs: Sequence[FinishedRun], by_design: Collection[str] = (), name: Callable[[Run], str] = run_name
-) -> tuple[str, ...]:
+def disagreements(runs: Sequence[FinishedRun], by_design: Collection[str] = ()) -> tuple[str, ...]:
     """In what the runs differ besides norm and seed: configuration, data, settings, versions or machine.
 
     Args:
         runs: those to compare.
         by_design: what else they may differ in, such as ``"configuration.method"``; ``"data"`` stands for all of it.
-        name: what to call a run.
     """
     aspects = [
         {
@@ -103,7 +95,7 @@ def disagreements(
             continue
         holders: dict[str, list[str]] = {}
         for run, entry in zip(runs, entries, strict=True):
-            holders.setdefault(entry.get(key, "absent"), []).append(name(run))
+            holders.setdefault(entry.get(key, "absent"), []).append(f"{run.label} seed {run.seed}")
         if len(holders) > 1:
             values = [f"{_clip(value)} ({_few(names)})" for value, names in holders.items()]
             found.append(f"Runs differ in {key}: {'; '.join(values)}.")

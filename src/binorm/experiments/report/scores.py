@@ -77,6 +77,11 @@ class Scores:
         """One number for each seed that has it."""
         return self._groups.get((recipe, method, task, norm, data or "", metric), {})
 
+    def all_values(self, metric: str, norm: str) -> list[float]:
+        """Of whole runs, whatever their recipe, method and task."""
+        places = [place for place in self._groups if (place[3], *place[4:]) == (norm, "", metric)]
+        return [value for place in places for value in self._groups[place].values()]
+
     def group(self, norm: str, data: str | None, task: str = "", method: str = "", recipe: str = "") -> "Group":
         """The accuracies of one norm and method on one evaluation set."""
         place = (task, method, recipe)

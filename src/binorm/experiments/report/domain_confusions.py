@@ -2,29 +2,20 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy
 from numpy.typing import NDArray
 
-from binorm.experiments.common.run_files import CONFUSION_FILE
+from binorm.experiments.common.text import listed
 from binorm.experiments.recipes.base import VALIDATION
-from binorm.experiments.report.domains.comparisons import COMPARED
-from binorm.experiments.report.statistics import signed
-from binorm.experiments.report.tables import BASELINE
-from binorm.experiments.runs.domains import MIXED, DomainRun, Task, kind_of, main_runs, methods_of
-from binorm.experiments.runs.files import check, field, read_json
-from binorm.experiments.runs.reading import RunResult, norm_rank
-
-Counts = NDArray[numpy.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class RunConfusions:
-    """``confusion.json`` of one run: counts by evaluation set, rows the true class, columns the predicted one."""
-
-    classes: tuple[str, ...]
-    sets: Mapping[str, Counts]
+from binorm.experiments.report.drawings import file_name
+from binorm.experiments.report.figures.confusions import NUMBERED, ConfusionRow, confusion_figure
+from binorm.experiments.report.figures.theme import SCREEN, Output
+from binorm.experiments.report.page import Figure
+from binorm.experiments.report.scores import BASELINE, COMPARED, finished
+from binorm.experiments.report.significance import signed
+from binorm.experiments.runs.domains import MIXED, Counts, Task, kind_of, main_runs, methods_of, read_confusions
+from binorm.experiments.runs.reading import Run, norm_rank
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,32 +36,18 @@ class Confusions:
     classes: tuple[str, ...]
     counts: Mapping[str, Counts]
 
+    @property
+    def heading(self) -> str:
+        """The domain, and the tasks that are summed over."""
+        if list(self.tasks) == [self.domain]:
+            return self.domain
+        return f"{self.domain} ({listed(self.tasks) if len(self.tasks) <= 3 else f'{len(self.tasks)} tasks'})"
+
     def percent(self, norm: str) -> NDArray[numpy.float64]:
         """Of each true class, how many in a hundred pictures were taken for each class; nan for a class without any."""
         counts = self.counts[norm].astype(numpy.float64)
         totals = counts.sum(axis=1, keepdims=True)
         return 100 * counts / numpy.where(totals > 0, totals, numpy.nan)
-
-
-def read_confusions(folder: Path) -> RunConfusions | None:
-    """Read the confusions in a run's folder; None where there are none.
-
-    Raises:
-        UserError: for a damaged file.
-    """
-    path = folder / CONFUSION_FILE
-    if not path.exists():
-        return None
-    entries = read_json(path)
-    classes = tuple(map(str, field(entries, "classes", list, path)))
-    sets = {}
-    for name, rows in field(entries, "sets", dict, path).items():
-        fine = isinstance(rows, list) and len(rows) == len(classes) > 0
-        fine = fine and all(isinstance(row, list) and len(row) == len(classes) for row in rows)
-        fine = fine and all(type(count) is int and 0 <= count < 2**31 for row in rows for count in row)
-        check(fine, path, f"the counts of {name!r} should be whole numbers, a row and a column for each class")
-        sets[str(name)] = numpy.array(rows, dtype=numpy.int64)
-    return RunConfusions(classes, sets)
 
 
 def pair_of(norms: Sequence[str]) -> tuple[str, ...]:
@@ -80,7 +57,7 @@ def pair_of(norms: Sequence[str]) -> tuple[str, ...]:
     return (*baseline, *compared)
 
 
-def confusions(runs: Sequence[DomainRun], tasks: Sequence[Task]) -> list[Confusions]:
+def confusions(runs: Sequence[Run], tasks: Sequence[Task]) -> list[Confusions]:
     """Of every method with every norm, in each domain that is evaluated on, as far as runs have kept them.
 
     Tasks with one target are summed, since a table of each would be many; only those that share their classes.
@@ -123,16 +100,47 @@ class _Kept:
     counts: Counts
 
 
-def _kept(runs: Sequence[DomainRun], labels: Mapping[tuple[str, str | None], str]) -> Iterator[_Kept]:
-    for each in main_runs(runs):
-        read = read_confusions(each.run.folder) if isinstance(each.run, RunResult) else None
-        if read is None:
-            continue
-        for name, counts in read.sets.items():
-            if name != VALIDATION and (each.task, name) in labels:
-                yield _Kept(each.method, name, read.classes, each.run.norm, labels[each.task, name], counts)
+def _kept(runs: Sequence[Run], labels: Mapping[tuple[str, str | None], str]) -> Iterator[_Kept]:
+    for run in finished(main_runs(runs)):
+        classes, sets = read_confusions(run.folder) or ((), {})
+        for name, counts in sets.items():
+            if name != VALIDATION and (run.task, name) in labels:
+                yield _Kept(run.method, name, classes, run.norm, labels[run.task, name], counts)
 
 
 def _sums(group: Sequence[_Kept]) -> dict[str, Counts]:
     norms = sorted({kept.norm for kept in group}, key=norm_rank)
     return {norm: numpy.sum([kept.counts for kept in group if kept.norm == norm], axis=0) for norm in norms}
+
+
+def confusion_figures(found: Sequence[Confusions], note: str | None, output: Output = SCREEN) -> list[Figure]:
+    """One figure a method: a row for each domain, batch norm beside BIN and their difference."""
+    drawn: list[Figure] = []
+    for method in dict.fromkeys(each.method for each in found):
+        rows = [each for each in found if each.method == method]
+        norms = pair_of(list(dict.fromkeys(norm for each in rows for norm in each.counts)))
+        title = f"{method}, what is taken for what" if method else "What is taken for what"
+        content = confusion_figure(title, [_row(row) for row in rows], norms, note, output)
+        caption = f"{method + ': of' if method else 'Of'} each true class, the percentage that was taken for each class"
+        if len(norms) == 2:
+            caption += f"; {norms[0]}, {norms[1]}, and {norms[1]} − {norms[0]} in percentage points"
+            caption += _changes(rows, norms)
+        file = file_name("confusions", method, f".{output.format}", drawn)
+        drawn.append(Figure(file, caption, content))
+    return drawn
+
+
+def _row(shown: Confusions) -> ConfusionRow:
+    return ConfusionRow(shown.heading, shown.classes, {norm: shown.percent(norm) for norm in shown.counts})
+
+
+def _changes(rows: Sequence[Confusions], norms: Sequence[str]) -> str:
+    """Where numbers do not fit into the cells, the classes that change most."""
+    texts = [
+        f"{row.domain}: {changes}"
+        for row in rows
+        if len(row.classes) > NUMBERED
+        and row.counts.keys() >= set(norms)
+        and (changes := largest_changes(row, norms[0], norms[1]))
+    ]
+    return f". Recognized more and less often, by points: {'; '.join(texts)}" if texts else ""

@@ -1,0 +1,389 @@
+"""The report of an experiment over several domains: accuracies by task, what norms and methods change, and why."""
+
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from binorm.experiments.recipes.base import BASELINES
+from binorm.experiments.report import domain_gates, drawings, texts
+from binorm.experiments.report.classification import cost_rows, cost_table, costs, run_entries
+from binorm.experiments.report.domain_confusions import Confusions, confusion_figures, confusions
+from binorm.experiments.report.domain_features import DRAWN_TASKS, feature_figures
+from binorm.experiments.report.domain_gates import GateComparison, gate_comparisons
+from binorm.experiments.report.domain_notes import NOUNS, batch_statistics, domain_notes, summary
+from binorm.experiments.report.figures.theme import Output
+from binorm.experiments.report.notes import failures, origins, schedule_label
+from binorm.experiments.report.page import Block, Details, Figure, Gallery, Heading, Listing, Page, Section, Text
+from binorm.experiments.report.published_domains import PublishedRow, published_rows
+from binorm.experiments.report.scores import (
+    BASELINE,
+    BEST_ON_VALIDATION,
+    COMPARED,
+    LAST_EPOCH,
+    Comparison,
+    Group,
+    Scores,
+    best_label,
+    compare,
+    corrected,
+    finished,
+    leaders,
+    leading,
+    mean_group,
+    norms_of,
+    scores_of,
+)
+from binorm.experiments.report.significance import number, signed
+from binorm.experiments.report.table import Cell, Head, Row, Table, drawn, reach
+from binorm.experiments.runs.domains import (
+    GENERALIZATION,
+    MIXED,
+    Task,
+    kind_of,
+    main_runs,
+    methods_of,
+    read_domain_runs,
+    tasks_of,
+)
+from binorm.experiments.runs.reading import FinishedRun, Run, method_label
+
+PAGE_TASKS = 5  # so many fit beside each other on a page
+COUNTED = 100  # classes: the counts of more would make report.json hard to open
+
+
+@dataclass(frozen=True)
+class DomainRow:
+    """One method with one norm.
+
+    Attributes:
+        method: as in `binorm.experiments.runs.reading.Run`.
+        norm: its name.
+        cells: one for each task.
+        mean: the mean over tasks for each seed that has finished in all of them; None of a single task.
+    """
+
+    method: str
+    norm: str
+    cells: tuple[Group, ...]
+    mean: Group | None
+
+    @property
+    def all_cells(self) -> tuple[Group, ...]:
+        """Those of the tasks and the mean."""
+        return self.cells if self.mean is None else (*self.cells, self.mean)
+
+
+def read_page(folder: Path, classifier: Path | None = None) -> Page:
+    """The report on the runs in ``folder``.
+
+    They lie in ``<method>/<task>/<norm>/seed<k>/``, and those of mixed training in ``<norm>/seed<k>/``, with
+    ``only-<domain>/<norm>/seed<k>/`` beside them.
+
+    Raises:
+        UserError: there are no runs, a file of a finished run is missing or damaged, or runs are of several kinds.
+    """
+    runs = read_domain_runs(folder)
+    done, main, tasks, kind = finished(runs), main_runs(runs), tasks_of(runs), kind_of(runs)
+    singles = [run for run in runs if run not in main]
+    schedule, label, noun = schedule_label(done), best_label(main), NOUNS[kind]
+    rows, single_rows = (domain_rows(each, tasks) if done else () for each in (main, singles))
+    data = str(done[0].record.data.get("name", "")) if done else ""
+    reported = published_rows(kind, data, [(row.method, row.norm) for row in rows], tasks)
+    by_norm, by_method = norm_comparisons(rows, tasks), method_comparisons(rows, tasks, BASELINES.get(kind))
+    gates, found = gate_comparisons(runs), confusions(runs, tasks)
+    curved = finished(main) if kind == MIXED else []
+    sections = [
+        Section(
+            f"Top-1 accuracy, %, {LAST_EPOCH}",
+            [
+                *_accuracies(rows, reported, tasks, kind, label == BEST_ON_VALIDATION),
+                *_singles(single_rows, tasks, kind, label == BEST_ON_VALIDATION),
+            ],
+        ),
+        Section("What the norm changes", _comparisons(by_norm, noun, [each.sentence(noun) for each in leading(by_norm)])),
+        Section("What the method changes", _comparisons(by_method, noun, [])),
+        _shown("What is taken for what", confusion_figures(found, schedule), texts.CONFUSIONS, "wide"),
+        _shown("Where the pictures of the domains lie", feature_figures(runs, tasks, schedule), _features(tasks, kind)),
+        Section("How much style is removed", _gates(gates, schedule)),
+        _shown("Learning curves", drawings.curves(curved, schedule), texts.CURVES),
+        _shown("Samples", _samples(main)),
+        Section("Cost", _costs(runs) if done else []),
+        *origins(runs),
+    ]
+    title = str(done[0].config.get("title", folder.name)) if done else folder.name
+    fact, notes = batch_statistics(runs), domain_notes(runs, tasks)
+    entries = {
+        "title": title,
+        "summary": summary(runs, tasks),
+        "statistics": fact,
+        "kind": kind,
+        "schedule": schedule,
+        "best_label": label,
+        "tasks": tasks,
+        "rows": [_row_entries(row, tasks) for row in rows],
+        "single_rows": [_row_entries(row, tasks) for row in single_rows],
+        "published": reported,
+        "norms": by_norm,
+        "methods": by_method,
+        "gates": gates,
+        "costs": {method: costs([run for run in runs if run.method == method]) for method in methods_of(runs)},
+        "notes": notes,
+        "failures": failures(runs),
+        "confusions": list(map(_confusion_entries, found)),
+        "runs": [
+            {"method": run.method, "task": run.task, "norm": run.norm, "seed": run.seed} | run_entries(run)
+            for run in done
+        ],
+    }
+    return Page(title, summary(runs, tasks), sections, entries, schedule, notes, fact, finished=bool(done))
+
+
+def print_figures(folder: Path, output: Output) -> tuple[list[Figure], list[FinishedRun]]:
+    """What is taken for what, maps of features, gates, and in mixed training learning curves, with the finished runs.
+
+    Raises:
+        UserError: as `read_page` does.
+    """
+    runs = read_domain_runs(folder)
+    tasks, gates = tasks_of(runs), gate_comparisons(runs)
+    figures = [
+        *drawings.curves(finished(main_runs(runs)) if kind_of(runs) == MIXED else [], None, output),
+        *confusion_figures(confusions(runs, tasks), None, output),
+        *feature_figures(runs, tasks, None, output),
+        *domain_gates.depths_and_shares(gates, None, output),
+        *domain_gates.histogram_panels(gates, output),
+    ]
+    return figures, finished(runs)
+
+
+def domain_rows(runs: Sequence[Run], tasks: Sequence[Task]) -> tuple[DomainRow, ...]:
+    """One row for each method and each of its norms, in the order of display."""
+    scores, rows = Scores(scores_of(runs)), []
+    for method in methods_of(runs):
+        for norm in norms_of(run for run in runs if run.method == method):
+            cells = tuple(scores.group(norm, task.evaluation, task.folder, method) for task in tasks)
+            rows.append(DomainRow(method, norm, cells, mean_group(cells) if len(tasks) > 1 else None))
+    return tuple(rows)
+
+
+def norm_comparisons(rows: Sequence[DomainRow], tasks: Sequence[Task]) -> tuple[Comparison, ...]:
+    """For each method, every norm against batch norm; BIN of all methods first, then each other norm."""
+    pairs = [(row, base) for row in rows for base in rows if row.method == base.method and base.norm == BASELINE]
+    pairs = [(row, base) for row, base in pairs if row.norm != BASELINE]
+    pairs.sort(key=lambda pair: pair[0].norm != COMPARED)  # stable
+    return corrected(compare(row.norm, base.norm, _columns(row, base, tasks), row.method) for row, base in pairs)
+
+
+def method_comparisons(
+    rows: Sequence[DomainRow], tasks: Sequence[Task], baseline: str | None
+) -> tuple[Comparison, ...]:
+    """For each norm, every method against the baseline method; none without a baseline, as in mixed training."""
+    bases = [row for row in rows if row.method == baseline]
+    pairs = [(row, base) for base in bases for row in rows if row.method != baseline and row.norm == base.norm]
+    return corrected(compare(row.method, base.method, _columns(row, base, tasks), row.norm) for row, base in pairs)
+
+
+def _columns(
+    row: DomainRow, base: DomainRow, tasks: Sequence[Task]
+) -> dict[str, tuple[Mapping[int, float], Mapping[int, float]]]:
+    cells = zip(tasks, row.cells, base.cells, strict=True)
+    return {task.label: (cell.last, beside.last) for task, cell, beside in cells}
+
+
+def accuracy_table(
+    rows: Sequence[DomainRow],
+    reported: Sequence[PublishedRow],
+    tasks: Sequence[Task],
+    noun: str,
+    validated: bool,
+    terminal: str,
+) -> Table:
+    """Tasks beside each other, or below each other where they are many; others' figures follow ours of their method.
+
+    Args:
+        rows: ours.
+        reported: others'.
+        tasks: what cells are about.
+        noun: what a task is called.
+        validated: whether the best epochs are chosen by validation pictures, so that they are shown as well.
+        terminal: as in `Table`.
+    """
+    heads = [Head(task.label) for task in tasks] + ([Head("mean", total=True)] if len(tasks) > 1 else [])
+    lines = []
+    for method in dict.fromkeys(row.method for row in rows):
+        group, members = method_label(method), [row for row in rows if row.method == method]
+        columns = zip(*(row.all_cells for row in members), strict=True)
+        strong = list(zip(*(leaders([cell.last_spread.mean for cell in column]) for column in columns), strict=True))
+        for row, flags in zip(members, strong, strict=True):
+            cells = [_cell(cell, flag, validated) for cell, flag in zip(row.all_cells, flags, strict=True)]
+            lines.append(Row(Head(row.norm, group=group, norm=row.norm), tuple(cells)))
+        for each in reported:
+            if each.method == method:
+                name = ", ".join(filter(None, (each.source, each.norm)))
+                values = [*each.values, *([each.mean] if len(each.values) > 1 else [])]
+                cells = [Cell("" if value is None else number(value, 2), quiet=True) for value in values]
+                lines.append(Row(Head(name, group=group, quiet=True), tuple(cells)))
+    table = Table("norm", tuple(heads), tuple(lines), terminal=terminal)
+    return table.turned(noun) if len(tasks) > PAGE_TASKS else table
+
+
+def _cell(group: Group, strong: bool, validated: bool) -> Cell:
+    chosen = group.best_spread.text() if validated and group.best else ""
+    incomplete = "" if len(group.last) == group.started else group.runs_text
+    return Cell(group.last_spread.text(), (chosen, incomplete), strong)
+
+
+def _accuracies(
+    rows: Sequence[DomainRow], reported: Sequence[PublishedRow], tasks: Sequence[Task], kind: str, validated: bool
+) -> list[Block]:
+    if not rows:
+        return []
+    blocks: list[Block] = [Text(f"Small: {texts.CHOSEN[kind]}.", "soft", terminal=True)] if validated else []
+    blocks.append(accuracy_table(rows, reported, tasks, NOUNS[kind], validated, f"top-1 %, {LAST_EPOCH}"))
+    remarks = [f"In grey: {remark}." for remark in dict.fromkeys(row.remark for row in reported)]
+    source = [texts.DOMAINBED] if validated and kind == GENERALIZATION else []
+    blocks.append(Text(" ".join([texts.DOMAIN_TABLE, *source, *remarks]), "soft"))
+    return blocks
+
+
+def _singles(rows: Sequence[DomainRow], tasks: Sequence[Task], kind: str, validated: bool) -> list[Block]:
+    if not rows:
+        return []
+    terminal = f"top-1 %, {LAST_EPOCH}, trained on a single domain"
+    table = accuracy_table(rows, (), tasks, NOUNS[kind], validated, terminal)
+    return [Heading("Trained on a single domain"), table, Text(texts.SINGLE_DOMAINS, "soft")]
+
+
+def _comparisons(comparisons: Sequence[Comparison], noun: str, sentences: Sequence[str]) -> list[Block]:
+    """A table of all, and below it one for each pair of norms or methods with a row for each task."""
+    if not comparisons:
+        return []
+    scale = reach([each.overall for each in comparisons])
+    columns = (
+        Head("mean", ("95 % interval",)),
+        Head(drawn=True),
+        Head("verdict"),
+        Head(f"{noun}s", ("where higher",)),
+    )
+    table = Table("difference", columns, tuple(_comparison_row(each, scale) for each in comparisons))
+    blocks: list[Block] = [Listing(sentences, terminal=True)] if sentences else []
+    blocks += [table, Text(texts.DOMAIN_DIFFERENCES, "soft")]
+    if len(comparisons[0].tasks) > 1:
+        by_label: dict[str, list[Comparison]] = {}
+        for each in comparisons:
+            by_label.setdefault(each.label, []).append(each)
+        tables = [_task_table(label, group) for label, group in by_label.items()]
+        blocks.append(Details(f"By {noun}", [Text(texts.BY_TASK, "soft"), *tables]))
+    return blocks
+
+
+def _comparison_row(each: Comparison, scale: float) -> Row:
+    test = each.overall
+    p_values = "; ".join(filter(None, (test.p_text(), each.holm_text))) if test and test.p_text() else ""
+    lower = ", ".join(filter(None, (f"lower in {each.signs.below}", each.signs.p_text())))
+    cells = (
+        Cell(signed(each.mean, 2), (test.interval_text(),) if test else ()),
+        drawn(test, scale),
+        Cell(each.verdict, (p_values,)),
+        Cell(f"{each.signs.above} of {each.paired}", (lower,)),
+    )
+    return Row(Head(each.label, (f"with {each.within}",) if each.within else ()), cells)
+
+
+def _task_table(label: str, group: Sequence[Comparison]) -> Table:
+    scale = reach([task.test for each in group for task in each.tasks])
+    heads = [head for each in group for head in (Head(f"with {each.within}" if each.within else ""), Head(drawn=True))]
+    rows = []
+    for tasks in zip(*(each.tasks for each in group), strict=True):
+        cells = []
+        for task in tasks:
+            small = (task.test.interval_text(), task.holm_text) if task.test else ()
+            cells += [Cell(signed(task.mean, 2) if task.pairs else "–", small), drawn(task.test, scale)]
+        rows.append(Row(Head(tasks[0].label), tuple(cells)))
+    return Table(label, tuple(heads), tuple(rows), "tasks")
+
+
+def _features(tasks: Sequence[Task], kind: str) -> str:
+    limited = kind != MIXED and len(tasks) > DRAWN_TASKS
+    return texts.FEATURES + f" Only the first {DRAWN_TASKS} {NOUNS[kind]}s are drawn." * limited
+
+
+def _gates(comparisons: Sequence[GateComparison], schedule: str | None) -> list[Block]:
+    if not comparisons:
+        return []
+    blocks: list[Block] = [Text(sentence) for found in comparisons for sentence in found.sentences()]
+    blocks += [Text(texts.DOMAIN_GATES, "soft"), Gallery(domain_gates.depths_and_shares(comparisons, schedule))]
+    for found in comparisons:
+        small = "share of gates below 0.5 in %, mean ± std over runs; small: mean gate"
+        blocks += [Heading(found.norm, small, found.norm), _gate_table(found)]
+    outlines = [f" Outlines: {found.reference.label}." for found in comparisons if found.reference][:1]
+    small_print = Text(texts.GATE_SHARES + "".join(outlines), "soft")
+    figures = Gallery(domain_gates.histograms(comparisons, schedule), "small")
+    return [*blocks, Details("Histograms of gates", [small_print, figures])]
+
+
+def _gate_table(found: GateComparison) -> Table:
+    stages = list(found.groups[0].shares)
+    rows = []
+    for group in found.groups:
+        cells = [
+            Cell(group.below[stage].text(1), (number(group.shares[stage].mean, 2),))
+            if stage in group.shares
+            else Cell("–")
+            for stage in stages
+        ]
+        rows.append(Row(Head(group.label, (drawings.runs_text(group.runs),)), tuple(cells)))
+    return Table("trained as", tuple(map(Head, stages)), tuple(rows))
+
+
+def _samples(runs: Sequence[Run]) -> list[Figure]:
+    """Samples of every domain: the training pictures of the first run only where their domain has no other sheet."""
+    done = finished(runs)
+    evaluated = {name for run in done for name in run.evaluation_sets}
+    trained = {source for run in runs for source in run.sources}
+    sheets = drawings.samples(done)
+    return [sheet for sheet in sheets if sheet.file != "samples-train.png" or not trained <= evaluated]
+
+
+def _costs(runs: Sequence[Run]) -> list[Block]:
+    table = cost_table(runs)
+    rows = [
+        row
+        for method in methods_of(runs)
+        for row in cost_rows([run for run in runs if run.method == method], method_label(method))
+    ]
+    return [Text(texts.COST, "soft"), replace(table, rows=tuple(rows))]
+
+
+def _shown(heading: str, figures: Sequence[Figure], explanation: str = "", look: str = "") -> Section:
+    text = [Text(explanation, "soft")] if explanation else []
+    return Section(heading, [*text, Gallery(figures, look)] if figures else [])
+
+
+def _row_entries(row: DomainRow, tasks: Sequence[Task]) -> dict[str, Any]:
+    scores = {task.label: _group_entries(cell) for task, cell in zip(tasks, row.cells, strict=True)}
+    mean = _group_entries(row.mean) if row.mean else None
+    return {"method": row.method, "norm": row.norm, "tasks": scores, "mean": mean}
+
+
+def _group_entries(group: Group) -> dict[str, Any]:
+    return {
+        "started": group.started,
+        "last": group.last_spread,
+        "best": group.best_spread,
+        "last_by_seed": group.last,
+        "best_by_seed": group.best,
+    }
+
+
+def _confusion_entries(each: Confusions) -> dict[str, Any]:
+    return {
+        "method": each.method,
+        "domain": each.domain,
+        "tasks": each.tasks,
+        "classes": each.classes,
+        "recognized": {norm: each.percent(norm).diagonal() for norm in each.counts},
+        "counts": each.counts if len(each.classes) <= COUNTED else None,
+    }
