@@ -1,1 +1,418 @@
-def write_table(folders, out): ...
+"""A table like the paper's over several recipes: norms by networks and data sets, published values beside ours."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.text import duration, listed, seeds_text
+from binorm.experiments.recipes.base import VALIDATION, load_recipe, recipe_names
+from binorm.experiments.report import notes, published, texts
+from binorm.experiments.report.page import Block, Command, Details, Facts, Page, Section, Text, Written, write_page
+from binorm.experiments.report.published import PROTOCOL, Published
+from binorm.experiments.report.scores import (
+    BASELINE,
+    BEST_ON_VALIDATION,
+    COMPARED,
+    LAST_EPOCH,
+    Comparison,
+    Difference,
+    Group,
+    Scores,
+    best_label,
+    compare,
+    evaluation_sets,
+    finished,
+    leaders,
+    norms_of,
+    scores_of,
+)
+from binorm.experiments.report.significance import number, signed
+from binorm.experiments.report.table import Cell, Head, Row, Table
+from binorm.experiments.runs.reading import Run, read_runs
+
+PAGE_COLUMNS = 8  # so many fit a page; with more there is one block, or several, for each data set
+# Not what is trained but how fast, and what people call it; the number of epochs has its own place in the table.
+_NOT_COMPARED = {"name", "title", "epochs", "precision", "compile"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One recipe's comparison.
+
+    Attributes:
+        recipe: its name.
+        data: the data set, for people.
+        network: likewise.
+        budget: ``"15 of 60 epochs"``, ``"164 epochs"``, or nothing before a run has finished.
+        evaluation: the name of the evaluation set that is shown; None before a run has finished.
+        groups: our accuracies by norm; without norms that were not started.
+        reported: what the paper reports by norm; None where it reports nothing or the runs trained something else.
+        notes: what a reader must know before believing the column.
+        runs: everything that the folder holds.
+    """
+
+    recipe: str
+    data: str
+    network: str
+    budget: str
+    evaluation: str | None
+    groups: Mapping[str, Group]
+    reported: Mapping[str, Published | None]
+    notes: tuple[str, ...]
+    runs: tuple[Run, ...]
+
+    @property
+    def label(self) -> str:
+        """``"ResNet-8 on ICDAR 2003 characters"``."""
+        return f"{self.network} on {self.data}"
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is said about the published values."""
+        return tuple(dict.fromkeys(each.remark for each in self.reported.values() if each and each.remark))
+
+    @property
+    def published_difference(self) -> float | None:
+        """That of the published means; None where one is missing."""
+        compared, base = self.reported.get(COMPARED), self.reported.get(BASELINE)
+        return compared.mean - base.mean if compared and base else None
+
+    def leaders(self) -> dict[str, bool]:
+        """Whether no other norm of the column has a higher mean after the last epoch, to the digits shown."""
+        flags = leaders([group.last_spread.mean for group in self.groups.values()])
+        return dict(zip(self.groups, flags, strict=True))
+
+    def last(self, norm: str) -> Mapping[int, float]:
+        """Top-1 in percent after the last epoch by seed."""
+        return self.groups[norm].last if norm in self.groups else {}
+
+
+def write_table(folders: Sequence[Path], out: Path) -> Written:
+    """Write ``table.html``, ``table.md`` and ``table.json`` to ``out``, of one recipe's comparison in each folder.
+
+    Args:
+        folders: such as ``runs/icdar2003-resnet8``, holding ``<norm>/seed<k>/``.
+        out: made where it is missing.
+
+    Raises:
+        UserError: no folder is given, one holds no runs or a damaged one, two hold the same recipe, no run at all has
+            finished, or ``out`` cannot be written.
+    """
+    if not folders:
+        raise UserError("there are no folders to make a table of: expected some, such as runs/digits")
+    columns = read_columns(folders)
+    if not any(finished(column.runs) for column in columns):
+        names = ", ".join(map(str, folders))
+        raise UserError(f"no run in {names} has finished: wait, or take them up again with the command that began them")
+    return write_page(table_page(columns), out, "table")
+
+
+def read_columns(folders: Sequence[Path]) -> list[Column]:
+    """Read one recipe's comparison from each folder; columns of one data set come side by side.
+
+    Raises:
+        UserError: a folder holds no runs or a damaged one, or two hold the same recipe.
+    """
+    expected = (
+        "<norm>/seed<k>/ there, as `binorm compare` writes them to the folder of one recipe, such as runs/digits"
+    )
+    comparisons = [(folder, tuple(read_runs(folder, expected))) for folder in folders]
+    norms = norms_of(run for _, runs in comparisons for run in runs)
+    places: dict[str, Path] = {}
+    columns = []
+    for folder, runs in comparisons:
+        column = _column(folder, runs, norms)
+        if column.recipe in places:
+            raise UserError(
+                f"{places[column.recipe]} and {folder} both hold the recipe {column.recipe!r}: expected each recipe "
+                "once. Leave one of them out, or move the runs of both into one folder"
+            )
+        places[column.recipe] = folder
+        columns.append(column)
+    return [column for group in by_data(columns).values() for column in group]
+
+
+def by_data(columns: Sequence[Column]) -> dict[str, list[Column]]:
+    """The columns of each data set, data sets in the order of their first mention."""
+    groups: dict[str, list[Column]] = {}
+    for column in columns:
+        groups.setdefault(column.data, []).append(column)
+    return groups
+
+
+def blocks(columns: Sequence[Column], width: int = PAGE_COLUMNS) -> list[list[Column]]:
+    """All columns in one block where they fit into ``width``, else the columns of each data set in equal parts."""
+    if len(columns) <= width:
+        return [list(columns)]
+    parts = []
+    for group in by_data(columns).values():
+        size = -(-len(group) // -(-len(group) // width))
+        parts += [group[start : start + size] for start in range(0, len(group), size)]
+    return parts
+
+
+def comparison_of(columns: Sequence[Column]) -> Comparison:
+    """BIN against BN over all columns."""
+    return compare(COMPARED, BASELINE, {each.recipe: (each.last(COMPARED), each.last(BASELINE)) for each in columns})
+
+
+def table_page(columns: Sequence[Column]) -> Page:
+    """The page of the table."""
+    found = comparison_of(columns)
+    differences = {each.label: each for each in found.tasks}
+    norms, runs = list(columns[0].reported), [run for column in columns for run in column.runs]
+    label, caption = best_label(runs), _caption(columns)
+    shown: list[Block] = [_last_table(block, norms, differences) for block in blocks(columns)]
+    sentences = overall_sentences(found)
+    shown += [Text(sentence, "" if sentence != sentences[-1] else "soft", terminal=True) for sentence in sentences]
+    shown += [Text(texts.PAPER_TABLE, "soft"), Facts("", {key: text for key, text in caption.items() if text}, wide=True)]
+    best = texts.PAPER_BEST_ON_VALIDATION if label == BEST_ON_VALIDATION else texts.PAPER_BEST_ON_TEST
+    tables = [_best_table(block, norms) for block in blocks(columns)]
+    shown.append(Details(f"{label.capitalize()}, top-1 %", [Text(best, "soft"), *tables]))
+    shown.append(Details("Commands", [Command(each) for each in dict.fromkeys(_commands(runs))]))
+    remarks = tuple(f"{note} ({names})" for note, names in _grouped(columns, lambda column: column.notes).items())
+    title = f"Top-1 accuracy on {listed(by_data(columns))}" if len(by_data(columns)) < 4 else "Top-1 accuracy"
+    entries = {"title": title, "norms": norms, "columns": [_entries(each, norms, differences) for each in columns]}
+    overall = {"columns": found.paired, "difference": found.overall, "signs": found.signs} if found.paired > 1 else None
+    entries |= {"overall": overall, "caption": caption, "notes": remarks}
+    return Page(title, "", [Section(f"Top-1 accuracy, %, {LAST_EPOCH}", shown)], entries, notes=remarks, wide=True)
+
+
+def overall_sentences(found: Comparison) -> list[str]:
+    """What the comparison over all columns says, and what it does not; nothing of fewer than two columns."""
+    if found.paired < 2:
+        return []
+    test, signs = found.overall, found.signs
+    if test is None:
+        mean = "Fewer than two seeds have finished with both norms in all columns, so there is no overall interval."
+    else:
+        p_value = f", {test.p_text()}" if test.p_text() else ""
+        mean = (
+            f"Over {found.paired} columns, {found.label} is {signed(test.mean, 2)} points on average "
+            f"(95 % interval {test.interval_text()} over the {test.pairs} seeds that all of them have{p_value})."
+        )
+    p_value = f" (exact sign test: {signs.p_text()})" if signs.p_text() else ""
+    return [
+        mean,
+        f"{COMPARED} is higher in {signs.above} of {found.paired} columns and lower in {signs.below}{p_value}.",
+        "The interval is about other seeds on these columns, not about other data; the sign test takes columns as "
+        "independent, which networks on one data set are not.",
+    ]
+
+
+def _heads(block: Sequence[Column]) -> tuple[Head, ...]:
+    return tuple(Head(column.network, (column.budget,), group=column.data) for column in block)
+
+
+def _last_table(block: Sequence[Column], norms: Sequence[str], differences: Mapping[str, Difference]) -> Table:
+    """Norms and, below them, the difference of BIN to BN."""
+    flags = {column.recipe: column.leaders() for column in block}
+    rows = []
+    for norm in norms:
+        cells = []
+        for column in block:
+            group = column.groups.get(norm)
+            small = (group.runs_text if group else "", _published(column, norm))
+            strong = flags[column.recipe].get(norm, False)
+            cells.append(Cell(group.last_spread.text() if group else "–", small, strong))
+        rows.append(Row(Head(norm, norm=norm), tuple(cells)))
+    below = [_difference_cell(differences[column.recipe], column.published_difference) for column in block]
+    rows.append(Row(Head(f"{COMPARED} − {BASELINE}", total=True), tuple(below)))
+    return Table("norm", _heads(block), tuple(rows), terminal=f"top-1 %, {LAST_EPOCH}")
+
+
+def _best_table(block: Sequence[Column], norms: Sequence[str]) -> Table:
+    rows = []
+    for norm in norms:
+        texts = [column.groups[norm].best_spread.text() if norm in column.groups else "–" for column in block]
+        cells = [Cell(text, (_published(column, norm),)) for text, column in zip(texts, block, strict=True)]
+        rows.append(Row(Head(norm, norm=norm), tuple(cells)))
+    return Table("norm", _heads(block), tuple(rows))
+
+
+def _published(column: Column, norm: str) -> str:
+    """``"paper 64.98 ± 0.63"``, or nothing."""
+    found = column.reported[norm]
+    if found is None:
+        return ""
+    return f"paper {number(found.mean, 2)}" + ("" if found.std is None else f" ± {number(found.std, 2)}")
+
+
+def _difference_cell(found: Difference, reported: float | None) -> Cell:
+    """Mean, interval, p-values and pairs, and the difference of the published means."""
+    paper = "" if reported is None else f"paper {signed(reported, 2)}"
+    if not found.pairs:
+        return Cell("–", (paper,))
+    pairs = f"{found.pairs} pair{'s' * (found.pairs != 1)}"
+    if found.test is None:
+        return Cell(signed(found.mean, 2), ("no interval", pairs, paper))
+    lines = (found.test.interval_text(), found.test.p_text(), found.holm_text, pairs, paper)
+    return Cell(signed(found.mean, 2), lines)
+
+
+def _column(folder: Path, runs: tuple[Run, ...], norms: Sequence[str]) -> Column:
+    config = _configuration(folder, runs)
+    changes = _changes(config)
+    evaluation = next((name for name in evaluation_sets(runs) if name != VALIDATION), None)
+    scores = Scores(scores_of(runs))
+    # Runs of another network or other data under the recipe's name have nothing to do with its published values.
+    comparable = not changes.keys() & {"dataset", "model"}
+    data, network = _names(config, comparable)
+    return Column(
+        recipe=config["name"],
+        data=data,
+        network=network,
+        budget=_budget(runs),
+        evaluation=evaluation,
+        groups={norm: scores.group(norm, evaluation) for norm in norms_of(runs)} if evaluation else {},
+        reported={norm: published.accuracy(config["name"], norm) if comparable else None for norm in norms},
+        notes=_notes(changes, evaluation, runs),
+        runs=runs,
+    )
+
+
+def _configuration(folder: Path, runs: Sequence[Run]) -> dict[str, Any]:
+    """That of the first finished run; before there is one, the recipe that the folder is named after, if any."""
+    done = finished(runs)
+    if done:
+        return {"name": folder.name, "dataset": done[0].record.data.get("name")} | dict(done[0].config)
+    shipped = folder.name in recipe_names()
+    return dataclasses.asdict(load_recipe(folder.name)) if shipped else {"name": folder.name}
+
+
+def _changes(config: Mapping[str, Any]) -> dict[str, str]:
+    """Fields in which runs differ from the recipe of their name that comes with the package: ``"0.05, not 0.1"``."""
+    if config["name"] not in recipe_names():
+        return {}
+    recipe = dataclasses.asdict(load_recipe(config["name"], {"epochs": config["epochs"]}))
+    compared = [name for name in recipe if name in config and name not in _NOT_COMPARED]
+    return {name: f"{config[name]}, not {recipe[name]}" for name in compared if config[name] != recipe[name]}
+
+
+def _names(config: Mapping[str, Any], comparable: bool) -> tuple[str, str]:
+    """Data set and network for people: from a title such as ``"CIFAR-10, ResNet-110"``, else their plain names."""
+    data, comma, network = str(config.get("title", "")).partition(", ")
+    if comma and comparable and config["name"] in recipe_names():
+        return data, network
+    return str(config.get("dataset") or config["name"]), str(config.get("model", "unknown network"))
+
+
+def _budget(runs: Sequence[Run]) -> str:
+    lengths = sorted({(run.config["epochs"], run.config["full_epochs"]) for run in finished(runs)})
+    shown = [f"{epochs} of {full}" if epochs < full else str(epochs) for epochs, full in lengths]
+    return f"{' and '.join(shown)} epoch{'s' * (lengths != [(1, 1)])}" if shown else ""
+
+
+def _notes(changes: Mapping[str, str], evaluation: str | None, runs: Sequence[Run]) -> tuple[str, ...]:
+    if not finished(runs):
+        return ("No run has finished yet.",)
+    found = [f"Trained with {name} {text} as in the recipe." for name, text in changes.items()]
+    if changes.keys() & {"dataset", "model"}:
+        found.append("The paper's figures are about something else, so none are shown.")
+    if evaluation is None:
+        found.append(f"Evaluated on {VALIDATION} pictures alone, which are for choosing: there is no result to show.")
+    return (*found, *notes.notes(runs))
+
+
+def _caption(columns: Sequence[Column]) -> dict[str, str]:
+    """By heading: data, schedule, seeds, settings, machine, versions, training time, published values."""
+    runs = [run for column in columns for run in column.runs]
+    caption = {"Data": _by_value(columns, _data), "Schedule": _by_value(columns, _schedule)}
+    caption["Seeds"] = _by_value(columns, _finished_seeds)
+    for heading in ("Settings", "Machine", "Versions"):
+        caption[heading] = _by_value(columns, partial(_provenance, heading))
+    seconds = sum(run.record.seconds for run in runs if run.record is not None)
+    caption["Training time"] = f"{duration(seconds)} for {len(runs)} runs"
+    if any(each for column in columns for each in column.reported.values()):
+        remarks = _grouped(columns, lambda column: column.remarks)
+        sentences = (f"{remark[:1].upper()}{remark[1:]} ({names})." for remark, names in remarks.items())
+        caption["Published values"] = " ".join((PROTOCOL, *sentences))
+    return caption
+
+
+def _finished_seeds(column: Column) -> str:
+    done = finished(column.runs)
+    return seeds_text({run.seed for run in done}) if done else ""
+
+
+def _data(column: Column) -> str:
+    done = finished(column.runs)
+    if not done or column.evaluation is None:
+        return ""
+    data = done[0].record.data
+    tested = data["evaluation"].get(column.evaluation, 0)
+    return f"trained on {data['train']:,} pictures, evaluated on the {tested:,} of {column.evaluation!r}"
+
+
+def _schedule(column: Column) -> str:
+    done = finished(column.runs)
+    if not done:
+        return ""
+    config = done[0].config
+    fields = {"schedule": "{} schedule", "batch_size": "batch {}", "lr": "learning rate {}"}
+    fields["weight_decay"] = "weight decay {}"
+    return ", ".join([column.budget, *(text.format(config[name]) for name, text in fields.items() if name in config)])
+
+
+def _provenance(heading: str, column: Column) -> str:
+    return "; ".join(f"{key} {value}" for key, value in notes.provenance(column.runs)[heading].items())
+
+
+def _by_value(columns: Sequence[Column], text: Callable[[Column], str]) -> str:
+    """One text where all columns agree, else every text with the columns that it holds for."""
+    groups = _grouped(columns, lambda column: (text(column),) if text(column) else ())
+    return "; ".join(groups) if len(groups) == 1 else "; ".join(f"{text} ({names})" for text, names in groups.items())
+
+
+def _grouped(columns: Sequence[Column], texts: Callable[[Column], Sequence[str]]) -> dict[str, str]:
+    """Each text of any column with the names of its columns; a data set stands for all of its own."""
+    holders: dict[str, list[Column]] = {}
+    for column in columns:
+        for text in texts(column):
+            holders.setdefault(text, []).append(column)
+    return {text: _named(holding, columns) for text, holding in holders.items()}
+
+
+def _named(holding: Sequence[Column], columns: Sequence[Column]) -> str:
+    if len(holding) == len(columns) > 1:
+        return "all columns"
+    whole, held = by_data(columns), by_data(holding)
+    return ", ".join(
+        name
+        for data, group in held.items()
+        for name in ([data] if len(group) == len(whole[data]) > 1 else [column.label for column in group])
+    )
+
+
+def _commands(runs: Sequence[Run]) -> list[str]:
+    return [run.record.command for run in runs if run.record]
+
+
+def _entries(column: Column, norms: Sequence[str], differences: Mapping[str, Difference]) -> dict[str, Any]:
+    """For table.json."""
+    found, flags = differences[column.recipe], column.leaders()
+    cells = {}
+    for norm in norms:
+        group = column.groups.get(norm)
+        row: dict[str, Any] | None = None
+        if group:
+            row = {"runs": len(group.last), "started": group.started}
+            row |= {"last": group.last_spread, "best": group.best_spread}
+        cells[norm] = {"row": row, "published": column.reported[norm], "highest": flags.get(norm, False)}
+    difference = {"pairs": found.pairs, "mean": found.mean, "test": found.test, "p_holm": found.p_holm}
+    return {
+        "recipe": column.recipe,
+        "data": column.data,
+        "network": column.network,
+        "budget": column.budget,
+        "evaluation": column.evaluation,
+        "cells": cells,
+        "last": {norm: group.last for norm, group in column.groups.items()},
+        "difference": difference | {"published": column.published_difference},
+        "remarks": column.remarks,
+        "notes": column.notes,
+    }

@@ -63,3 +63,17 @@ DOMAIN_GATES = (
     "A gate of 1 is batch norm and keeps a picture's own style; a gate of 0 is instance norm and takes it out. The "
     "lower the line and the higher the bar, the more style is removed."
 )
+# Of the table of several recipes.
+PAPER_TABLE = (
+    "Mean ± sample standard deviation over runs after the last epoch; in grey what the paper reports. Bold is the "
+    "highest mean of its column, by chance or not. Differences are paired by seed; their 95 % intervals and p-values "
+    "are those of the paired t-test, and Holm's correction is for the number of columns."
+)
+PAPER_BEST_ON_TEST = (
+    "A best epoch that is chosen on the test set knows the labels it is measured on, so it flatters; the paper's "
+    "figures are chosen that way as well, as far as its authors' code tells."
+)
+PAPER_BEST_ON_VALIDATION = (
+    "The epoch is chosen by training pictures that were held out; the paper's figures are chosen on the test set, "
+    "as far as its authors' code tells."
+)
