@@ -220,21 +220,21 @@ def _shown(heading: str, figures: Sequence[Figure], explanation: str = "") -> Se
 def _entries(runs: Sequence[Run]) -> dict[str, Any]:
     """For report.json."""
     scores, done = Scores(scores_of(runs)), finished(runs)
-    rows = []
-    for data in evaluation_sets(runs):
-        for norm in norms_of(runs):
-            group = scores.group(norm, data)
-            counts = {"evaluation": data, "norm": norm, "runs": len(group.last), "started": group.started}
-            spreads = {"last": group.last_spread, "best": group.best_spread}
-            rows.append(counts | spreads | {"difference": _test(scores, norm, data)})
     return {
-        "rows": rows,
+        "rows": [row_entries(scores, norm, data) for data in evaluation_sets(runs) for norm in norms_of(runs)],
         "costs": costs(runs),
         "notes": notes(runs),
         "failures": failures(runs),
         "gates": gates.gates_by_norm(done),
         "runs": [{"norm": run.norm, "seed": run.seed} | run_entries(run) for run in done],
     }
+
+
+def row_entries(scores: Scores, norm: str, data: str) -> dict[str, Any]:
+    """The accuracies of one norm on one evaluation set and their difference to the baseline, for report.json."""
+    group = scores.group(norm, data)
+    counts = {"evaluation": data, "norm": norm, "runs": len(group.last), "started": group.started}
+    return counts | {"last": group.last_spread, "best": group.best_spread, "difference": _test(scores, norm, data)}
 
 
 def run_entries(run: FinishedRun) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.text import duration, listed, seeds_text
 from binorm.experiments.recipes.base import VALIDATION, load_recipe, recipe_names
 from binorm.experiments.report import notes, published, texts
+from binorm.experiments.report.classification import row_entries
 from binorm.experiments.report.page import Block, Command, Details, Facts, Page, Section, Text, Written, write_page
 from binorm.experiments.report.published import PROTOCOL, Published
 from binorm.experiments.report.scores import (
@@ -50,6 +51,7 @@ class Column:
         budget: ``"15 of 60 epochs"``, ``"164 epochs"``, or nothing before a run has finished.
         evaluation: the name of the evaluation set that is shown; None before a run has finished.
         groups: our accuracies by norm; without norms that were not started.
+        entries: their numbers by norm, for table.json.
         reported: what the paper reports by norm; None where it reports nothing or the runs trained something else.
         notes: what a reader must know before believing the column.
         runs: everything that the folder holds.
@@ -61,6 +63,7 @@ class Column:
     budget: str
     evaluation: str | None
     groups: Mapping[str, Group]
+    entries: Mapping[str, Any]
     reported: Mapping[str, Published | None]
     notes: tuple[str, ...]
     runs: tuple[Run, ...]
@@ -262,13 +265,15 @@ def _column(folder: Path, runs: tuple[Run, ...], norms: Sequence[str]) -> Column
     # Runs of another network or other data under the recipe's name have nothing to do with its published values.
     comparable = not changes.keys() & {"dataset", "model"}
     data, network = _names(config, comparable)
+    started = norms_of(runs) if evaluation else []
     return Column(
         recipe=config["name"],
         data=data,
         network=network,
         budget=_budget(runs),
         evaluation=evaluation,
-        groups={norm: scores.group(norm, evaluation) for norm in norms_of(runs)} if evaluation else {},
+        groups={norm: scores.group(norm, evaluation) for norm in started},
+        entries={norm: row_entries(scores, norm, evaluation or "") for norm in started},
         reported={norm: published.accuracy(config["name"], norm) if comparable else None for norm in norms},
         notes=_notes(changes, evaluation, runs),
         runs=runs,
@@ -395,14 +400,14 @@ def _commands(runs: Sequence[Run]) -> list[str]:
 def _entries(column: Column, norms: Sequence[str], differences: Mapping[str, Difference]) -> dict[str, Any]:
     """For table.json."""
     found, flags = differences[column.recipe], column.leaders()
-    cells = {}
-    for norm in norms:
-        group = column.groups.get(norm)
-        row: dict[str, Any] | None = None
-        if group:
-            row = {"runs": len(group.last), "started": group.started}
-            row |= {"last": group.last_spread, "best": group.best_spread}
-        cells[norm] = {"row": row, "published": column.reported[norm], "highest": flags.get(norm, False)}
+    cells = {
+        norm: {
+            "row": column.entries.get(norm),
+            "published": column.reported[norm],
+            "highest": flags.get(norm, False),
+        }
+        for norm in norms
+    }
     difference = {"pairs": found.pairs, "mean": found.mean, "test": found.test, "p_holm": found.p_holm}
     return {
         "recipe": column.recipe,
