@@ -10,8 +10,8 @@ from matplotlib import colormaps
 from binorm.demo.networks import ChannelMaps, Opened
 from binorm.demo.pictures import exact
 from binorm.experiments.report import gate_statistics
-from binorm.experiments.report.figure_style import norm_colours, stage_colours
-from binorm.experiments.report.gate_figures import Histogram, gate_histogram, layer_means
+from binorm.experiments.report.figures.gates import Histogram, gate_histogram, layer_means
+from binorm.experiments.report.figures.theme import norm_colours, stage_colours
 from binorm.experiments.report.gate_statistics import TOTAL
 from binorm.experiments.runs.reading import GateLayer
 
@@ -32,7 +32,7 @@ def overview(opened: Opened) -> str:
     ]
     means = gate_statistics.layer_means([opened.layers])
     colours = stage_colours(list(dict.fromkeys(layer.stage for layer in means)))
-    by_layer = layer_means("mean gate by layer", means, colours)
+    by_layer = layer_means("mean gate by layer", [(layer.stage, layer.means) for layer in means], colours)
     return (
         f'<p class="measure">{html.escape(gate_statistics.summary(told))}</p><div class="figures">'
         + "".join(_figure(each) for each in (by_layer, *figures))

@@ -32,7 +32,7 @@ def _run(options: Namespace, command: str) -> int:
 
 
 def _responses(run: Path, data: Path | None, file_format: str) -> list[Path]:
-    from binorm.experiments.analysis.responses import write_responses
+    from binorm.experiments.report.responses import write_responses
     from binorm.experiments.runs.checkpoint import load_network
     from binorm.experiments.training.protocols import Loader
 

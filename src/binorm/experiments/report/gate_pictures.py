@@ -2,11 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 
-from binorm.experiments.report import figures, gate_statistics, tables
-from binorm.experiments.report.figure_style import SCREEN, Output, norm_colours, stage_colours
-from binorm.experiments.report.gate_figures import Histogram, gate_histogram, gate_histograms, layer_means
+from binorm.experiments.report import gate_statistics, tables
+from binorm.experiments.report.figures import lines as figures
+from binorm.experiments.report.figures.gates import (
+    Histogram,
+    Strip,
+    gate_development,
+    gate_histogram,
+    gate_histograms,
+    layer_means,
+)
+from binorm.experiments.report.figures.theme import SCREEN, Output, norm_colours, stage_colours
 from binorm.experiments.report.gate_statistics import TOTAL, Shares
-from binorm.experiments.report.gate_strips import Strip, gate_development
 from binorm.experiments.report.pictures import Picture, by_epoch, file_name
 from binorm.experiments.report.published import GATES
 from binorm.experiments.runs.reading import RunResult
@@ -54,7 +61,9 @@ def layers(runs: Sequence[RunResult], note: str | None, output: Output = SCREEN)
     for norm, _, group in _groups(runs):
         means = gate_statistics.layer_means(run.gate_layers for run in group)
         colours = stage_colours(list(dict.fromkeys(layer.stage for layer in means)))
-        content = layer_means(f"{norm}, mean gate by layer", means, colours, note, output)
+        content = layer_means(
+            f"{norm}, mean gate by layer", [(layer.stage, layer.means) for layer in means], colours, note, output
+        )
         caption = f"Mean gate of {norm} in each norm layer{_spread(group)}"
         file = file_name("gates by layer", norm, f".{output.format}", pictures)
         pictures.append(Picture(file, caption, content))

@@ -15,7 +15,7 @@ from rich.text import Text
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import write_bytes_atomically, write_text_atomically
 from binorm.experiments.report import gate_pictures, gate_statistics, tables
-from binorm.experiments.report.figure_style import DARK, norm_colours
+from binorm.experiments.report.figures.theme import DARK, norm_colours
 from binorm.experiments.report.origins import origins
 from binorm.experiments.report.pictures import learning_curves, responses, samples
 from binorm.experiments.report.published import GATES

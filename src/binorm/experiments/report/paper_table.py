@@ -17,7 +17,7 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.common.text import duration
 from binorm.experiments.report import tables
-from binorm.experiments.report.figure_style import DARK, norm_colours
+from binorm.experiments.report.figures.theme import DARK, norm_colours
 from binorm.experiments.report.paper_columns import COMPARED, Column, Overall, by_data, overall, read_columns
 from binorm.experiments.report.published import PROTOCOL
 from binorm.experiments.report.rendering import environment, finite_or_null, listed, seeds_text

@@ -9,8 +9,9 @@ from pathlib import Path
 from markupsafe import Markup
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.report import figures, tables
-from binorm.experiments.report.figure_style import SCREEN, Output, norm_colours
+from binorm.experiments.report import tables
+from binorm.experiments.report.figures import lines as figures
+from binorm.experiments.report.figures.theme import SCREEN, Output, norm_colours
 from binorm.experiments.runs.reading import RunResult
 
 _PNG = b"\x89PNG\r\n\x1a\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import write_bytes_atomically, write_text_atomically
 from binorm.experiments.report import gate_pictures, tables
-from binorm.experiments.report.figure_style import Output, for_print
+from binorm.experiments.report.figures.theme import Output, for_print
 from binorm.experiments.report.pictures import Picture, learning_curves
 from binorm.experiments.runs.domains import is_domain_folder
 from binorm.experiments.runs.reading import RunResult, find_runs, read_run

@@ -14,6 +14,7 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from binorm.experiments.common.run_files import FEATURES_FILE
+from binorm.experiments.report.figures.features import Array, FeatureMap
 from binorm.experiments.runs.files import check, damaged
 
 POINTS = 600  # of a panel: more would hide each other
@@ -21,7 +22,6 @@ COMPONENTS = 50  # principal components that t-SNE starts from
 FEWEST = 24  # points that t-SNE can say anything about
 STEPS = 500
 PERPLEXITY = 30.0
-Array = NDArray[numpy.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,25 +37,6 @@ class Features:
     classes: tuple[str, ...]
     features: Mapping[str, Array]
     labels: Mapping[str, NDArray[numpy.int64]]
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureMap:
-    """Points in the unit square, each a picture.
-
-    Attributes:
-        points: (n, 2).
-        domains: (n,), places in ``domain_names``.
-        labels: (n,), places in ``classes``.
-        domain_names: of the domains.
-        classes: names of the classes.
-    """
-
-    points: Array
-    domains: NDArray[numpy.int64]
-    labels: NDArray[numpy.int64]
-    domain_names: tuple[str, ...]
-    classes: tuple[str, ...]
 
 
 def read_features(folder: Path) -> Features | None:

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from binorm.experiments.report import figures
-from binorm.experiments.report.domains.gate_figures import Bars, share_bars
 from binorm.experiments.report.domains.gates import ALL_DOMAINS, GateComparison, GateGroup
-from binorm.experiments.report.figure_style import SCREEN, Output, norm_colours, series_colours
-from binorm.experiments.report.gate_figures import Histogram, gate_histogram, gate_histograms
+from binorm.experiments.report.figures import lines as figures
+from binorm.experiments.report.figures.gates import Bars, Histogram, gate_histogram, gate_histograms, share_bars
+from binorm.experiments.report.figures.theme import SCREEN, Output, norm_colours, series_colours
 from binorm.experiments.report.gate_statistics import TOTAL
 from binorm.experiments.report.pictures import Picture, file_name
 
@@ -27,7 +26,12 @@ def depths_and_shares(
         caption = f"Mean gate of {found.norm} in each norm layer, mean ± std over runs ({runs}); numbers are means"
         file = file_name("gates by depth", found.norm, f".{output.format}", pictures)
         pictures.append(Picture(file, f"{caption} of all gates", content))
-        bars = [Bars(group.label, colours[group.label], group.below) for group in groups]
+        bars = [
+            Bars(
+                group.label, colours[group.label], {stage: (each.mean, each.std) for stage, each in group.below.items()}
+            )
+            for group in groups
+        ]
         content = share_bars(f"{found.norm}, gates below 0.5", bars, note, output)
         caption = f"Share of {found.norm}'s gates below 0.5 by stage, mean ± std over runs ({runs})"
         file = file_name("gates below half", found.norm, f".{output.format}", pictures)

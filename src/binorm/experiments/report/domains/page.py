@@ -21,7 +21,7 @@ from binorm.experiments.report.domains.notes import NOUNS
 from binorm.experiments.report.domains.pictures import confusion_pictures, feature_pictures
 from binorm.experiments.report.domains.published import PublishedRow, published_rows
 from binorm.experiments.report.domains.rows import DomainRow, Scores, domain_rows
-from binorm.experiments.report.figure_style import DARK, norm_colours
+from binorm.experiments.report.figures.theme import DARK, norm_colours
 from binorm.experiments.report.origins import origins
 from binorm.experiments.report.page import COST_EXPLANATION, CURVES_EXPLANATION
 from binorm.experiments.report.pictures import Picture, learning_curves, samples

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 from binorm.experiments.recipes.base import BASELINES, VALIDATION
 from binorm.experiments.report import tables
-from binorm.experiments.report.domains.confusion_figures import NUMBERED, confusion_figure
 from binorm.experiments.report.domains.confusions import Confusions, largest_changes, pair_of
-from binorm.experiments.report.domains.feature_figures import MapRow, feature_figure
-from binorm.experiments.report.domains.features import FeatureMap, feature_map, read_features
-from binorm.experiments.report.figure_style import SCREEN, Output
+from binorm.experiments.report.domains.features import feature_map, read_features
+from binorm.experiments.report.figures.confusions import NUMBERED, ConfusionRow, confusion_figure
+from binorm.experiments.report.figures.features import FeatureMap, MapRow, feature_figure
+from binorm.experiments.report.figures.theme import SCREEN, Output
 from binorm.experiments.report.pictures import Picture, file_name
+from binorm.experiments.report.rendering import listed
 from binorm.experiments.runs.domains import (
     ADAPTATION,
     GENERALIZATION,
@@ -33,7 +34,10 @@ def confusion_pictures(found: Sequence[Confusions], note: str | None, output: Ou
         rows = [each for each in found if each.method == method]
         norms = pair_of(list(dict.fromkeys(norm for each in rows for norm in each.counts)))
         title = f"{method}, what is taken for what" if method else "What is taken for what"
-        content = confusion_figure(title, rows, norms, note, output)
+        drawn = [
+            ConfusionRow(_heading(row), row.classes, {norm: row.percent(norm) for norm in row.counts}) for row in rows
+        ]
+        content = confusion_figure(title, drawn, norms, note, output)
         caption = f"{method + ': of' if method else 'Of'} each true class, the percentage that was taken for each class"
         if len(norms) == 2:
             caption += f"; {norms[0]}, {norms[1]}, and {norms[1]} − {norms[0]} in percentage points"
@@ -71,6 +75,12 @@ def feature_pictures(
                 file = file_name("features", name, f".{output.format}", pictures)
                 pictures.append(Picture(file, _caption(title, maps, kind), content))
     return pictures
+
+
+def _heading(row: Confusions) -> str:
+    if list(row.tasks) == [row.domain]:
+        return row.domain
+    return f"{row.domain} ({listed(row.tasks) if len(row.tasks) <= 3 else f'{len(row.tasks)} tasks'})"
 
 
 def _changes(rows: Sequence[Confusions], norms: Sequence[str]) -> str:

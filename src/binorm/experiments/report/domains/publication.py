@@ -7,7 +7,7 @@ from binorm.experiments.report.domains import gate_pictures
 from binorm.experiments.report.domains.confusions import confusions
 from binorm.experiments.report.domains.gates import gate_comparisons
 from binorm.experiments.report.domains.pictures import confusion_pictures, feature_pictures
-from binorm.experiments.report.figure_style import Output
+from binorm.experiments.report.figures.theme import Output
 from binorm.experiments.report.pictures import Picture, learning_curves
 from binorm.experiments.runs.domains import MIXED, kind_of, main_runs, read_domain_runs, tasks_of
 from binorm.experiments.runs.reading import RunResult

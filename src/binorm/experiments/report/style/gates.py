@@ -7,8 +7,8 @@ from pathlib import Path
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.run_files import GATES_FILE
 from binorm.experiments.report import gate_pictures, gate_statistics
-from binorm.experiments.report.figure_style import norm_colours, series_colours
-from binorm.experiments.report.gate_figures import Histogram, gate_histogram
+from binorm.experiments.report.figures.gates import Histogram, gate_histogram
+from binorm.experiments.report.figures.theme import norm_colours, series_colours
 from binorm.experiments.report.gate_statistics import TOTAL, Shares
 from binorm.experiments.report.pictures import Picture, file_name
 from binorm.experiments.report.statistics import number

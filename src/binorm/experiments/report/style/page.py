@@ -9,7 +9,7 @@ from typing import Any
 
 from binorm.experiments.common.files import write_bytes_atomically, write_text_atomically
 from binorm.experiments.report import gate_pictures, tables
-from binorm.experiments.report.figure_style import DARK, norm_colours
+from binorm.experiments.report.figures.theme import DARK, norm_colours
 from binorm.experiments.report.origins import origins
 from binorm.experiments.report.rendering import environment, finite_or_null, listed, seeds_text
 from binorm.experiments.report.statistics import number

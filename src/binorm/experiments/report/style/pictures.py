@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy
 
 from binorm.experiments.report import tables
-from binorm.experiments.report.figure_style import norm_colours
-from binorm.experiments.report.figures import Line
+from binorm.experiments.report.figures.image import image_sheet
+from binorm.experiments.report.figures.lines import Line, loss_curves
+from binorm.experiments.report.figures.theme import norm_colours
 from binorm.experiments.report.pictures import Picture, by_epoch
 from binorm.experiments.report.rendering import listed, seeds_text
 from binorm.experiments.report.statistics import number
-from binorm.experiments.report.style.figures import loss_curves, picture_sheet
 from binorm.experiments.report.style.rows import StyleRow, digits_of
 from binorm.experiments.runs.reading import RunResult
 from binorm.experiments.runs.styles import curve
@@ -57,7 +57,7 @@ def sheets(runs: Sequence[RunResult]) -> list[Picture]:
     if len(seeds) > 1:
         makers = f"{listed(f'{norm} seed {run.seed}' for norm, run in first.items())} make"
     caption = f"{', '.join(names)}: the photographs and what {makers} of them"
-    return [Picture("pictures.webp", caption, picture_sheet(columns))]
+    return [Picture("pictures.webp", caption, image_sheet(columns))]
 
 
 def thinned(values: Mapping[int, float]) -> dict[int, float]:

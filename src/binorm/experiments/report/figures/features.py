@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
+from numpy.typing import NDArray
 
-from binorm.experiments.report.domains.features import Array, FeatureMap
-from binorm.experiments.report.figure_style import (
+from binorm.experiments.report.figures.theme import (
     COLUMN_WIDTH,
     Output,
     add_axes,
@@ -24,6 +24,26 @@ from binorm.experiments.report.figure_style import (
 LEGEND = 12  # up to so many classes are named
 _COLUMNS = ("coloured by domain", "coloured by class")
 _LINE = 0.16  # inches, of a legend
+Array = NDArray[numpy.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMap:
+    """Points in the unit square, each a picture.
+
+    Attributes:
+        points: (n, 2).
+        domains: (n,), places in ``domain_names``.
+        labels: (n,), places in ``classes``.
+        domain_names: of the domains.
+        classes: names of the classes.
+    """
+
+    points: Array
+    domains: NDArray[numpy.int64]
+    labels: NDArray[numpy.int64]
+    domain_names: tuple[str, ...]
+    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ For print, a figure is one column wide or two, has no title, and carries its let
 """
 
 import io
+import itertools
 import warnings
 from collections.abc import Sequence
 from colorsys import hls_to_rgb
@@ -19,7 +20,6 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.runs.reading import DISPLAY_ORDER, norm_rank
 
 INK = "#5c6670"
 STRONG = "#1c2126"  # letters on a coloured ground
@@ -35,6 +35,8 @@ _COLOURS = {
     "#7a4a2a": "#cf9a73",
     "#6b6b6b": "#b0b0b0",
 }
+# The paper's norms in its order, which keep their colours in every report.
+NORM_COLOURS = {"bn": "#0072b2", "in": "#009e73", "bn+in": "#b35c95", "bin": "#d55e00"}
 # For what is neither norm nor stage: neighbours in this order are far apart in hue, also for the colour-blind.
 _CLASSES = ("#3b3f8f", "#8a6d00", "#b35c95", "#009e73", "#d55e00", "#0072b2", "#7a4a2a", "#6b6b6b")
 DARK = {INK: "#a3adb8", STRONG: "#e6e9ec", RULE: "#3a424b", **_COLOURS}
@@ -122,10 +124,10 @@ def for_print(file_format: str) -> Output:
 
 def norm_colours(norms: Sequence[str]) -> dict[str, str]:
     """A colour for each norm: the paper's norms keep theirs in every report, others follow by name."""
+    others = sorted(set(norms) - NORM_COLOURS.keys())
     palette = list(_COLOURS)
-    others = sorted(norm for norm in norms if norm not in DISPLAY_ORDER)
-    places = [*DISPLAY_ORDER, *others]
-    return {norm: palette[places.index(norm) % len(palette)] for norm in sorted(norms, key=norm_rank)}
+    colours = NORM_COLOURS | _dealt(others, palette[len(NORM_COLOURS) :] + palette[: len(NORM_COLOURS)])
+    return {norm: colour for norm, colour in colours.items() if norm in norms}
 
 
 def class_colours(count: int) -> list[str]:
@@ -137,15 +139,17 @@ def class_colours(count: int) -> list[str]:
 
 def series_colours(labels: Sequence[str], first: str, colour: str) -> dict[str, str]:
     """A colour for each of several lines or bars: ``colour`` for the label ``first``, grey and others for the rest."""
-    palette = [each for each in reversed(_COLOURS) if each != colour]
     others = [label for label in labels if label != first]
-    return {first: colour} | {label: palette[place % len(palette)] for place, label in enumerate(others)}
+    return {first: colour} | _dealt(others, [each for each in reversed(_COLOURS) if each != colour])
 
 
 def stage_colours(stages: Sequence[str]) -> dict[str, str]:
     """A colour for each stage of a network, from the end of the palette that norms reach last."""
-    palette = [*_COLOURS][::-1]
-    return {stage: palette[place % len(palette)] for place, stage in enumerate(stages)}
+    return _dealt(stages, list(reversed(_COLOURS)))
+
+
+def _dealt(names: Sequence[str], palette: Sequence[str]) -> dict[str, str]:
+    return dict(zip(names, itertools.cycle(palette), strict=False))
 
 
 def new_figure(
@@ -180,12 +184,47 @@ def new_figure(
     return figure, 0.5
 
 
+def new_chart(
+    title: str,
+    note: str | None,
+    output: Output,
+    right: float,
+    above: float = 0.0,
+    foot: float | None = None,
+    print_height: float = 2.3,
+) -> tuple[Figure, Axes]:
+    """A figure of the usual size with one pair of axes, ruled at the heights of its ticks.
+
+    Args:
+        title: as in `new_figure`, as are ``note`` and ``output``.
+        note: see there.
+        output: see there.
+        right: inches to the right of the axes, for names.
+        above: inches between the title and the axes.
+        foot: inches below the axes, if more than a line of numbers and a label take.
+        print_height: in inches, in print.
+    """
+    figure, head = new_figure(title, note, output, (4.8, 3.2), print_height)
+    axes = add_axes(figure, 0.56, foot or (0.4 if output.in_print else 0.52), right, head + above)
+    axes.grid(axis="y")
+    axes.spines["left"].set_visible(False)
+    return figure, axes
+
+
 def add_axes(figure: Figure, left: float, bottom: float, right: float, top: float) -> Axes:
     """Axes at distances in inches from the four sides of the figure."""
     width, height = figure.get_size_inches()
     return figure.add_axes(
         (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
     )
+
+
+def name_series(axes: Axes, names: Sequence[tuple[str, str]], left: float) -> None:
+    """Texts with their colours below each other, to the right of the axes, ``left`` of whose widths from their left."""
+    height = axes.get_window_extent().height / axes.figure.dpi  # inches
+    style: dict[str, Any] = {"transform": axes.transAxes, "fontweight": "bold", "va": "center"}
+    for place, (text, colour) in enumerate(names):
+        axes.text(left, 1 - (0.1 + 0.17 * place) / height, text, color=colour, **style)
 
 
 def shorten(text: str, length: int) -> str:

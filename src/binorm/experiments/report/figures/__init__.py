@@ -1,0 +1,1 @@
+"""Draws the figures of reports: plain data in, the bytes of a file out."""
