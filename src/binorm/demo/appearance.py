@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from binorm.experiments.report.figure_style import DARK
+from binorm.experiments.report.figures.theme import DARK
 
 _ACCENT, _ACCENT_DARK = "#0072b2", "#56b4e9"
 _SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]

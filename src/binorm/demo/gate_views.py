@@ -9,10 +9,10 @@ from matplotlib import colormaps
 
 from binorm.demo.networks import ChannelMaps, Opened
 from binorm.demo.pictures import exact
-from binorm.experiments.report import gate_statistics
-from binorm.experiments.report.figure_style import norm_colours, stage_colours
-from binorm.experiments.report.gate_figures import Histogram, gate_histogram, layer_means
-from binorm.experiments.report.gate_statistics import TOTAL
+from binorm.experiments.report import gates
+from binorm.experiments.report.figures.gates import Histogram, gate_histogram, layer_means
+from binorm.experiments.report.figures.theme import norm_colours, stage_colours
+from binorm.experiments.report.gates import TOTAL
 from binorm.experiments.runs.reading import GateLayer
 
 SAME_SCALE = "red above 0, blue below: what a ReLU cuts"
@@ -22,7 +22,7 @@ _SETTINGS = ("gate 0, instance", "as learned", "gate 1, batch")
 
 def overview(opened: Opened) -> str:
     """All gates of a network: a sentence, their histogram and those of the stages, and the mean of each layer."""
-    groups = gate_statistics.by_stage(opened.layers)
+    groups = gates.by_stage(opened.layers)
     # The paper's networks, which have three stages as well, classify.
     told = {TOTAL: groups[TOTAL]} if opened.is_style else groups
     top = max(max(group.fractions) for group in groups.values())
@@ -30,11 +30,11 @@ def overview(opened: Opened) -> str:
         gate_histogram(Histogram(stage, group.fractions), f"{stage}: {group.count:,} gates", _COLOUR, top=top)
         for stage, group in groups.items()
     ]
-    means = gate_statistics.layer_means([opened.layers])
+    means = gates.layer_means([opened.layers])
     colours = stage_colours(list(dict.fromkeys(layer.stage for layer in means)))
-    by_layer = layer_means("mean gate by layer", means, colours)
+    by_layer = layer_means("mean gate by layer", [(layer.stage, layer.means) for layer in means], colours)
     return (
-        f'<p class="measure">{html.escape(gate_statistics.summary(told))}</p><div class="figures">'
+        f'<p class="measure">{html.escape(gates.summary(told))}</p><div class="figures">'
         + "".join(_figure(each) for each in (by_layer, *figures))
         + "</div>"
     )
@@ -42,7 +42,7 @@ def overview(opened: Opened) -> str:
 
 def layer_histogram(layer: GateLayer) -> str:
     """The gates of one layer."""
-    shares = gate_statistics.shares(layer.gates)
+    shares = gates.shares(layer.gates)
     title = f"{layer.name}: {len(layer.gates)} gates, mean {statistics.fmean(layer.gates):.2f}"
     return _figure(gate_histogram(Histogram(layer.name, shares.fractions), title, _COLOUR))
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from binorm import BatchInstanceNorm2d, named_gates
 from binorm.demo.pictures import Pixels
 from binorm.demo.reports import find_files
+from binorm.experiments.analysis.responses import respond
 from binorm.experiments.common.errors import UserError, known
 from binorm.experiments.common.run_files import GATES_FILE, STYLE_FILE
 from binorm.experiments.runs.reading import GateLayer
 from binorm.experiments.style.style_file import load_style
-from binorm.functional import batch_instance_norm
 
 WEIGHTS_FILE = "model.safetensors"
 SHOWN_CHANNELS = 6
@@ -97,12 +97,13 @@ def channel_maps(opened: Opened, layer: str, pixels: Pixels) -> list[ChannelMaps
     try:
         with torch.inference_mode():
             opened.network(_network_input(opened, pixels))
+            order = norm.gate.argsort().tolist()
+            half = SHOWN_CHANNELS // 2
+            chosen = order if len(order) <= SHOWN_CHANNELS else [*order[:half], *order[-half:]]
+            maps = [respond(norm, seen[0], index)[[1, 0, 2], 0] for index in chosen]
     finally:
         handle.remove()
-    order = norm.gate.argsort().tolist()
-    half = SHOWN_CHANNELS // 2
-    chosen = order if len(order) <= SHOWN_CHANNELS else [*order[:half], *order[-half:]]
-    return [ChannelMaps(index, norm.gate[index].item(), _respond(norm, seen[0], index)) for index in chosen]
+    return [ChannelMaps(index, norm.gate[index].item(), each) for index, each in zip(chosen, maps, strict=True)]
 
 
 def _open(path: Path, _: int) -> Opened:
@@ -136,17 +137,3 @@ def _network_input(opened: Opened, pixels: Pixels) -> Tensor:
         return x
     std, mean = torch.std_mean(x, (2, 3), correction=0, keepdim=True)
     return (x - mean) / std.clamp_min(0.05)
-
-
-def _respond(norm: BatchInstanceNorm2d, x: Tensor, index: int) -> Tensor:
-    """Input (1, C, H, W) -> (3, H, W): one channel's response with gate 0, as learned and 1."""
-    only = slice(index, index + 1)
-    weight, bias, mean, var = (
-        None if each is None else each[only] for each in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
-    )
-    learned = norm.gate[only]
-    x = x[:, only].contiguous()
-    with torch.inference_mode():
-        gates = (torch.zeros_like(learned), learned, torch.ones_like(learned))
-        maps = [batch_instance_norm(x, gate, weight, bias, mean, var, mean is None, 0.0, norm.eps) for gate in gates]
-    return torch.cat(maps)[:, 0]

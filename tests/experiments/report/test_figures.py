@@ -7,12 +7,20 @@ from xml.etree import ElementTree
 import pytest
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.report import figures
-from binorm.experiments.report.figure_style import COLUMN_WIDTH, INK, SCREEN, for_print, norm_colours, stage_colours
-from binorm.experiments.report.figures import Line, gate_curves, learning_curves
-from binorm.experiments.report.gate_figures import Histogram, gate_histogram, gate_histograms, layer_means
-from binorm.experiments.report.gate_statistics import LayerMeans
-from binorm.experiments.report.gate_strips import LEVELS, Strip, _cells, _level, gate_development
+from binorm.experiments.report.figures import lines as figures
+from binorm.experiments.report.figures.gates import (
+    LEVELS,
+    Histogram,
+    Strip,
+    _boxes,
+    _level,
+    gate_development,
+    gate_histogram,
+    gate_histograms,
+    layer_means,
+)
+from binorm.experiments.report.figures.lines import Line, gate_curves, learning_curves
+from binorm.experiments.report.figures.theme import COLUMN_WIDTH, INK, SCREEN, for_print, norm_colours, stage_colours
 
 HOSTILE = "--><script>alert(1)</script> $x_1$ & 数字"
 
@@ -23,7 +31,7 @@ def line(label="bn", colour="#0072b2", epochs=20, runs=3):
 
 def drawings(output=SCREEN):
     """One of each figure that takes an output."""
-    layers = [LayerMeans("stem", "stem", (0.5, 0.6)), LayerMeans("a.b", HOSTILE, (0.1, 0.2))]
+    layers = [("stem", (0.5, 0.6)), (HOSTILE, (0.1, 0.2))]
     strip = Strip(HOSTILE, {0: [0.0] * 9 + [1.0], 1: [0.1] * 10})
     return [
         learning_curves(HOSTILE, [line(HOSTILE)], None, output),
@@ -45,7 +53,7 @@ def texts(svg):
         lambda: gate_curves(HOSTILE, [line(HOSTILE)], HOSTILE),
         lambda: gate_histogram(Histogram("x", [0.1] * 10, [0.1] * 10, HOSTILE), HOSTILE, "#d55e00", HOSTILE),
         lambda: gate_development(HOSTILE, [Strip(HOSTILE, {0: [0.1] * 10})], "#d55e00", HOSTILE),
-        lambda: layer_means(HOSTILE, [LayerMeans(HOSTILE, HOSTILE, (0.5,))], {HOSTILE: "#d55e00"}, HOSTILE),
+        lambda: layer_means(HOSTILE, [(HOSTILE, (0.5,))], {HOSTILE: "#d55e00"}, HOSTILE),
     ],
 )
 def test_names_are_text_and_nothing_else(svg):
@@ -112,8 +120,9 @@ def test_strips_have_the_depth_of_each_share_and_leave_empty_bins_blank():
     assert _level(1.0000001) == len(LEVELS) - 1
     strip = Strip("total", {0: [0.0, 1.0], 1: [0.0, 1.0], 2: [0.3, 0.7], 4: [0.3, 0.7]})
     top = len(LEVELS) - 1
-    assert [(left, right) for left, _, right, _ in _cells(strip, [0, 1, 2, 4], top)] == [(-0.5, 2.5), (3.5, 4.5)]
-    assert [(left, right) for left, _, right, _ in _cells(strip, [0, 1, 2, 4], top - 1)] == [(1.5, 2.5), (3.5, 4.5)]
+    found = [(level, *box.get_extents().intervalx) for level, box in _boxes(strip)]
+    assert [each[1:] for each in found if each[0] == top] == [(-0.5, 2.5), (3.5, 4.5)]
+    assert [each[1:] for each in found if each[0] == top - 1] == [(1.5, 2.5), (3.5, 4.5)]
 
 
 def test_print_carries_its_letters_and_has_no_title():
@@ -151,6 +160,6 @@ def test_norms_keep_their_colour():
 
 
 def test_pyplot_and_its_global_state_stay_out():
-    code = "import sys; from binorm.experiments.report import gate_figures as g; h = g.Histogram('t', [1.0])"
+    code = "import sys; from binorm.experiments.report.figures import gates as g; h = g.Histogram('t', [1.0])"
     code += "; g.gate_histogram(h, 't', '#d55e00')"
     subprocess.run([sys.executable, "-c", f"{code}; assert 'matplotlib.pyplot' not in sys.modules"], check=True)

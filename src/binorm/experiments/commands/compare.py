@@ -10,12 +10,12 @@ from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 from binorm.experiments.commands.command import Command, add_training, data_path, overrides
 from binorm.experiments.common.console import CONSOLE, ERRORS, plain
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.recipes import KINDS
 from binorm.experiments.recipes.base import load_recipe, recipe_names
 from binorm.experiments.recipes.stylization import is_style_recipe, load_style_recipe
 
 
 def _run(options: Namespace, command: str) -> int:
-    from binorm.experiments.runs.domains import is_domain_folder
     from binorm.experiments.training.budget import parse_budget
     from binorm.experiments.training.compare import train_all
 
@@ -37,7 +37,8 @@ def _run(options: Namespace, command: str) -> int:
     for error in diverged:
         ERRORS.print("[bold red]diverged:[/]", plain(str(error)))
     folders = _report([out / recipe.name for recipe in recipes])
-    columns = [folder for folder in folders if not is_domain_folder(folder)]
+    kinds = {out / recipe.name: KINDS[recipe.task] for recipe in recipes}
+    columns = [folder for folder in folders if kinds[folder] == "classification"]
     if len(columns) > 1:
         _write_table(columns, out)
     if "figures" in options:
@@ -46,8 +47,7 @@ def _run(options: Namespace, command: str) -> int:
 
 
 def _compare_styles(names: list[str], options: Namespace, command: str) -> int:
-    from binorm.experiments.report.style.console import console_style_table
-    from binorm.experiments.report.style.page import write_style_report
+    from binorm.experiments.report import write_report
     from binorm.experiments.training.style_run import train_styles
 
     if len(names) > 1:
@@ -66,8 +66,8 @@ def _compare_styles(names: list[str], options: Namespace, command: str) -> int:
     diverged = train_styles(recipe, norms, seeds, data_path(options), out, command, CONSOLE)
     for error in diverged:
         ERRORS.print("[bold red]diverged:[/]", plain(str(error)))
-    report = write_style_report(out / recipe.name / recipe.style_name, classifier)
-    CONSOLE.print(console_style_table(report), soft_wrap=False)
+    report = write_report(out / recipe.name / recipe.style_name, classifier)
+    CONSOLE.print(report.terminal, soft_wrap=False)
     CONSOLE.print(plain(f"report: {report.html}"))
     return 2 if diverged else 0
 
@@ -93,31 +93,23 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 def _report(folders: list[Path]) -> list[Path]:
     """Write each recipe's report; return the folders with a finished run, which there is more to say of."""
-    from binorm.experiments.report.domains.console import console_domain_table
-    from binorm.experiments.report.domains.page import DomainReport, write_domain_report
-    from binorm.experiments.report.page import Report, console_table, write_report
-    from binorm.experiments.runs.domains import is_domain_folder
+    from binorm.experiments.report import write_report
 
     finished = []
     for folder in folders:
-        report: Report | DomainReport
-        if is_domain_folder(folder):  # a page of its own: tasks beside each other
-            report = write_domain_report(folder)
-            CONSOLE.print(console_domain_table(report), soft_wrap=False)
-        else:
-            report = write_report(folder)
-            CONSOLE.print(console_table(report), soft_wrap=False)
+        report = write_report(folder)
+        CONSOLE.print(report.terminal, soft_wrap=False)
         CONSOLE.print(plain(f"report: {report.html}"))
-        if report.rows:
+        if report.finished:
             finished.append(folder)
     return finished
 
 
 def _write_table(folders: list[Path], out: Path) -> None:
-    from binorm.experiments.report.paper_table import console_paper_table, write_table
+    from binorm.experiments.report.paper import write_table
 
     table = write_table(folders, out)
-    CONSOLE.print(console_paper_table(table), soft_wrap=False)
+    CONSOLE.print(table.terminal, soft_wrap=False)
     CONSOLE.print(plain(f"table: {table.html}"))
 
 

@@ -11,7 +11,7 @@ from binorm.experiments.common.errors import UserError
 
 
 def _run(options: Namespace, command: str) -> int:
-    from binorm.experiments.report.gate_table import gate_tables
+    from binorm.experiments.report.gates import gate_tables
 
     checkpoint = Path(options.checkpoint)
     file_format = options.format if "format" in options else None
@@ -32,7 +32,7 @@ def _run(options: Namespace, command: str) -> int:
 
 
 def _responses(run: Path, data: Path | None, file_format: str) -> list[Path]:
-    from binorm.experiments.analysis.responses import write_responses
+    from binorm.experiments.report.responses import write_responses
     from binorm.experiments.runs.checkpoint import load_network
     from binorm.experiments.training.protocols import Loader
 

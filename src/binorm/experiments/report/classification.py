@@ -1,5 +1,6 @@
 """The report of one recipe that trains a classifier: norms beside each other on every evaluation set."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ from binorm.experiments.report.figures.theme import Output
 from binorm.experiments.report.gates import Shares, share_text
 from binorm.experiments.report.notes import failures, machines, notes, origins, schedule_label
 from binorm.experiments.report.page import Block, Figure, Gallery, Heading, Page, Section, Text
-from binorm.experiments.report.published import GATES
 from binorm.experiments.report.scores import (
     BASELINE,
     BEST_ON_VALIDATION,
@@ -20,7 +20,6 @@ from binorm.experiments.report.scores import (
     Scores,
     best_accuracy,
     best_label,
-    count_text,
     evaluation_sets,
     finished,
     norms_of,
@@ -54,8 +53,8 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
         Section("Cost", [Text(COST, "soft"), cost_table(runs)] if done else []),
         Section("Learning curves", [Text(CURVES, "soft"), Gallery(drawings.curves(done, schedule))] if done else []),
         *_gate_sections(done, schedule),
-        _shown("What channels with low gates see", drawings.responses(done), RESPONSES),
-        _shown("Samples", drawings.samples(done)),
+        shown("What channels with low gates see", drawings.responses(done), RESPONSES),
+        shown("Samples", drawings.samples(done), look="own"),
         *origins(runs),
     ]
     title = str(done[0].config.get("title", folder.name)) if done else folder.name
@@ -123,7 +122,7 @@ def _accuracy_table(scores: Scores, norms: Sequence[str], data: str, label: str)
         Head(LAST_EPOCH),
         Head(drawn=True),
         Head(f"difference to {BASELINE}", (f"{LAST_EPOCH}, 95 % interval",)),
-        Head(*_two_lines(label), quiet=True),
+        Head(*_lines(label), quiet=True),
     )
     rows = []
     for norm, test in tests.items():
@@ -141,10 +140,10 @@ def _test(scores: Scores, norm: str, data: str) -> PairedDifference | None:
     return None if norm == BASELINE else paired_difference(last, base)
 
 
-def _two_lines(label: str) -> tuple[str, tuple[str, ...]]:
-    """A label whose end in brackets goes on below."""
-    first, _, rest = label.partition(" (")
-    return first, (f"({rest}",) if rest else ()
+def _lines(label: str) -> tuple[str, tuple[str, ...]]:
+    """A label in lines that leave room for the other columns of a terminal."""
+    first, *rest = textwrap.wrap(label, 14)
+    return first, tuple(rest)
 
 
 def costs(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -186,12 +185,11 @@ def _gate_sections(runs: Sequence[FinishedRun], schedule: str | None) -> list[Se
     for norm, groups in by_norm.items():
         blocks += [Heading(norm, norm=norm), Text(gates.summary(groups)), _gate_table(groups)]
     blocks.append(Gallery(drawings.histograms(runs, schedule), "small"))
-    over_time = [draw(runs, schedule) for draw in (drawings.gate_layers, drawings.gate_means, drawings.gate_strips)]
+    draws = (drawings.gate_layers, drawings.gate_means, drawings.gate_strips)
+    development = Gallery([figure for draw in draws for figure in draw(runs, schedule)])
     return [
         Section("Gates at the end of training", blocks),
-        Section(
-            "Gates by layer and over training", [Text(DEVELOPMENT, "soft"), Gallery([*sum(over_time, [])])]
-        ),
+        Section("Gates by layer and over training", [Text(DEVELOPMENT, "soft"), development]),
     ]
 
 
@@ -212,9 +210,10 @@ def _share_texts(group: Shares) -> list[str]:
     return [number(group.mean, 2), *map(share_text, (group.fractions[0], group.fractions[-1], group.ends))]
 
 
-def _shown(heading: str, figures: Sequence[Figure], explanation: str = "") -> Section:
+def shown(heading: str, figures: Sequence[Figure], explanation: str = "", look: str = "") -> Section:
+    """Figures under a heading; nothing without any."""
     text = [Text(explanation, "soft")] if explanation else []
-    return Section(heading, [*text, Gallery(figures)] if figures else [])
+    return Section(heading, [*text, Gallery(figures, look)] if figures else [])
 
 
 def _entries(runs: Sequence[Run]) -> dict[str, Any]:

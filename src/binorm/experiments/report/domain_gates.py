@@ -166,9 +166,7 @@ def _largest(group: GateGroup, reference: GateGroup) -> str:
     return f" The largest change is in {stage}: {signed(changes[stage], 1)} points."
 
 
-def depths_and_shares(
-    comparisons: Sequence[GateComparison], note: str | None, output: Output = SCREEN
-) -> list[Figure]:
+def depths_and_shares(comparisons: Sequence[GateComparison], note: str | None, output: Output = SCREEN) -> list[Figure]:
     """For each norm, the mean gate of every layer, one line a group, and the share of gates below 0.5 by stage."""
     drawn: list[Figure] = []
     for found in comparisons:

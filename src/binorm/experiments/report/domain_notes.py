@@ -1,4 +1,4 @@
-"""What a report over several domains says before its table: what was compared, how statistics were formed, and flaws."""
+"""What a report over several domains says before its table: what was compared, how, and its flaws."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -96,8 +96,8 @@ def domain_notes(runs: Sequence[Run], tasks: Sequence[Task]) -> tuple[str, ...]:
         groups.setdefault(", ".join(filter(None, (method_label(run.method), run.norm))), []).append(run)
     found = [note for name, group in groups.items() for note in losses_note(name, group)]
     found += no_baseline(main_runs(runs)) + _no_method(runs)
-    most = {name: max(Counter(run.task for run in finished(group)).values(), default=0) for name, group in groups.items()}
-    single = [name for name, count in most.items() if count == 1]
+    counts = {name: Counter(run.task for run in finished(group)) for name, group in groups.items()}
+    single = [name for name, count in counts.items() if max(count.values(), default=0) == 1]
     if single:
         found.append(single_note("each" if len(single) == len(groups) > 1 else "; ".join(single)))
     return (*found, *_disagreements(finished(runs), tasks))

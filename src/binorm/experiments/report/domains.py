@@ -1,6 +1,5 @@
 """The report of an experiment over several domains: accuracies by task, what norms and methods change, and why."""
 
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from binorm.experiments.recipes.base import BASELINES
 from binorm.experiments.report import domain_gates, drawings, texts
-from binorm.experiments.report.classification import cost_rows, cost_table, costs, run_entries
+from binorm.experiments.report.classification import cost_rows, cost_table, costs, run_entries, shown
 from binorm.experiments.report.domain_confusions import Confusions, confusion_figures, confusions
 from binorm.experiments.report.domain_features import DRAWN_TASKS, feature_figures
 from binorm.experiments.report.domain_gates import GateComparison, gate_comparisons
@@ -94,6 +93,7 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
     by_norm, by_method = norm_comparisons(rows, tasks), method_comparisons(rows, tasks, BASELINES.get(kind))
     gates, found = gate_comparisons(runs), confusions(runs, tasks)
     curved = finished(main) if kind == MIXED else []
+    sentences = [each.sentence(noun) for each in leading(by_norm)]
     sections = [
         Section(
             f"Top-1 accuracy, %, {LAST_EPOCH}",
@@ -102,13 +102,13 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
                 *_singles(single_rows, tasks, kind, label == BEST_ON_VALIDATION),
             ],
         ),
-        Section("What the norm changes", _comparisons(by_norm, noun, [each.sentence(noun) for each in leading(by_norm)])),
+        Section("What the norm changes", _comparisons(by_norm, noun, sentences)),
         Section("What the method changes", _comparisons(by_method, noun, [])),
-        _shown("What is taken for what", confusion_figures(found, schedule), texts.CONFUSIONS, "wide"),
-        _shown("Where the pictures of the domains lie", feature_figures(runs, tasks, schedule), _features(tasks, kind)),
+        shown("What is taken for what", confusion_figures(found, schedule), texts.CONFUSIONS, "wide"),
+        shown("Where the pictures of the domains lie", feature_figures(runs, tasks, schedule), _features(tasks, kind)),
         Section("How much style is removed", _gates(gates, schedule)),
-        _shown("Learning curves", drawings.curves(curved, schedule), texts.CURVES),
-        _shown("Samples", _samples(main)),
+        shown("Learning curves", drawings.curves(curved, schedule), texts.CURVES),
+        shown("Samples", _samples(main)),
         Section("Cost", _costs(runs) if done else []),
         *origins(runs),
     ]
@@ -355,11 +355,6 @@ def _costs(runs: Sequence[Run]) -> list[Block]:
         for row in cost_rows([run for run in runs if run.method == method], method_label(method))
     ]
     return [Text(texts.COST, "soft"), replace(table, rows=tuple(rows))]
-
-
-def _shown(heading: str, figures: Sequence[Figure], explanation: str = "", look: str = "") -> Section:
-    text = [Text(explanation, "soft")] if explanation else []
-    return Section(heading, [*text, Gallery(figures, look)] if figures else [])
 
 
 def _row_entries(row: DomainRow, tasks: Sequence[Task]) -> dict[str, Any]:

@@ -186,9 +186,7 @@ def _histograms(groups: Mapping[str, Shares]) -> dict[str, Histogram]:
     """One for each group of gates, beside the paper's where there is one."""
     paper = gates.references(groups)
     beside = {stage: (each.shares.fractions, f"paper: {GATES.network}, {each.label}") for stage, each in paper.items()}
-    return {
-        stage: Histogram(stage, group.fractions, *beside.get(stage, (None, ""))) for stage, group in groups.items()
-    }
+    return {stage: Histogram(stage, group.fractions, *beside.get(stage, (None, ""))) for stage, group in groups.items()}
 
 
 def _spread(group: Sequence[FinishedRun]) -> str:

@@ -259,7 +259,7 @@ def gate_tables(checkpoint: Path) -> list[RenderableType]:
 
 
 def _layer_table(gates: Mapping[str, Tensor]) -> Table:
-    heads = tuple(map(Head, ("channels", "mean", "below 0.1", "above 0.9"))) + (Head("0 to 1", words=True),)
+    heads = (*map(Head, ("channels", "mean", "below 0.1", "above 0.9")), Head("0 to 1", words=True))
     rows = [_layer_row(name, gate) for name, gate in gates.items()]
     rows.append(_layer_row("all", torch.cat(list(gates.values())), total=True))
     return Table("layer", heads, tuple(rows), terminal="gates: 0 is instance norm, 1 is batch norm")

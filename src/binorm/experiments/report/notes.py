@@ -1,7 +1,7 @@
 """What a report says around its tables: what has to be known before, what was left out, and where figures come from."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 

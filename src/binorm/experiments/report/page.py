@@ -68,7 +68,11 @@ class Heading:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Figures side by side: ``look`` is ``small``, ``wide`` for one below the other, or nothing."""
+    """Figures side by side.
+
+    ``look`` is ``small``, ``wide`` for one below the other, ``own`` for those that Markdown shows in their own size, or
+    nothing.
+    """
 
     kind: ClassVar = "gallery"
     figures: Sequence[Figure]
@@ -271,7 +275,7 @@ def _fits(table: Table, places: Sequence[int]) -> bool:
 def _terminal_table(table: Table) -> TerminalTable:
     title = TerminalText(table.terminal, style="italic")
     shown = TerminalTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    shown.add_column(TerminalText(table.corner), max_width=_NAME_WIDTH, overflow="fold", vertical="bottom")
+    shown.add_column(TerminalText(table.corner), max_width=_NAME_WIDTH, overflow="fold", vertical="top")
     seen = ""
     for head in table.columns:
         above = f"{head.group if head.group != seen else ''}\n" if table.groups else ""

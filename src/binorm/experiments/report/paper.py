@@ -120,9 +120,7 @@ def read_columns(folders: Sequence[Path]) -> list[Column]:
     Raises:
         UserError: a folder holds no runs or a damaged one, or two hold the same recipe.
     """
-    expected = (
-        "<norm>/seed<k>/ there, as `binorm compare` writes them to the folder of one recipe, such as runs/digits"
-    )
+    expected = "<norm>/seed<k>/ there, as `binorm compare` writes them to the folder of one recipe, such as runs/digits"
     comparisons = [(folder, tuple(read_runs(folder, expected))) for folder in folders]
     norms = norms_of(run for _, runs in comparisons for run in runs)
     places: dict[str, Path] = {}
@@ -172,14 +170,19 @@ def table_page(columns: Sequence[Column]) -> Page:
     shown: list[Block] = [_last_table(block, norms, differences) for block in blocks(columns)]
     sentences = overall_sentences(found)
     shown += [Text(sentence, "" if sentence != sentences[-1] else "soft", terminal=True) for sentence in sentences]
-    shown += [Text(texts.PAPER_TABLE, "soft"), Facts("", {key: text for key, text in caption.items() if text}, wide=True)]
+    facts = {key: text for key, text in caption.items() if text}
+    shown += [Text(texts.PAPER_TABLE, "soft"), Facts("", facts, wide=True)]
     best = texts.PAPER_BEST_ON_VALIDATION if label == BEST_ON_VALIDATION else texts.PAPER_BEST_ON_TEST
     tables = [_best_table(block, norms) for block in blocks(columns)]
     shown.append(Details(f"{label.capitalize()}, top-1 %", [Text(best, "soft"), *tables]))
     shown.append(Details("Commands", [Command(each) for each in dict.fromkeys(_commands(runs))]))
     remarks = tuple(f"{note} ({names})" for note, names in _grouped(columns, lambda column: column.notes).items())
     title = f"Top-1 accuracy on {listed(by_data(columns))}" if len(by_data(columns)) < 4 else "Top-1 accuracy"
-    entries = {"title": title, "norms": norms, "columns": [_entries(each, norms, differences) for each in columns]}
+    entries: dict[str, Any] = {
+        "title": title,
+        "norms": norms,
+        "columns": [_entries(each, norms, differences) for each in columns],
+    }
     overall = {"columns": found.paired, "difference": found.overall, "signs": found.signs} if found.paired > 1 else None
     entries |= {"overall": overall, "caption": caption, "notes": remarks}
     return Page(title, "", [Section(f"Top-1 accuracy, %, {LAST_EPOCH}", shown)], entries, notes=remarks, wide=True)

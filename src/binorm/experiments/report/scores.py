@@ -272,7 +272,8 @@ def compare(
     """Compare two norms or methods over columns, each with the numbers of both by seed."""
     differences = [_difference(label, *pair) for label, pair in columns.items()]
     paired = [pair for pair, each in zip(columns.values(), differences, strict=True) if each.pairs]
-    overall = paired_difference(*(mean_by_seed([pair[side] for pair in paired]) for side in (0, 1)))
+    values, beside = (mean_by_seed([pair[side] for pair in paired]) for side in (0, 1))
+    overall = paired_difference(values, beside)
     means = [each.mean for each in differences if each.pairs]
     corrected = _holm([each.test for each in differences])
     return Comparison(

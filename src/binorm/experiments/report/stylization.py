@@ -78,7 +78,12 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
     ]
     style = str(done[0].record.data["style"]["name"]) if done else folder.name
     title = f"{done[0].config.get('title', 'Style transfer')}: {style}" if done else style
-    entries = {"title": title, "summary": _summary(runs), "schedule": schedule, "period": _periods(done)}
+    entries: dict[str, Any] = {
+        "title": title,
+        "summary": _summary(runs),
+        "schedule": schedule,
+        "period": _periods(done),
+    }
     entries |= _entries(rows, gates) | {"notes": notes(runs), "failures": failures(runs)}
     entries["runs"] = [
         {"norm": run.norm, "seed": run.seed, "last": {name: each[-1] for name, each in run.metrics.items()}}
@@ -115,7 +120,7 @@ def _loss_sections(runs: Sequence[FinishedRun], rows: Sequence[StyleRow], schedu
     claims = paper_claims(rows)
     last = f"last {' or '.join(map(str, _periods(runs)))} iterations"
     label = f" {schedule.capitalize()}." if schedule else ""
-    losses = [_loss_table(rows, f"losses, {last}"), Text(LOSSES_TEXT + label, "soft")]
+    losses: list[Block] = [_loss_table(rows, f"losses, {last}"), Text(LOSSES_TEXT + label, "soft")]
     order: list[Block] = [Text(conclusion(rows, claims), terminal=True), _claim_table(claims)]
     order += [Gallery(loss_figures(runs, rows, schedule)), Text(CURVES_TEXT, "soft")]
     order += [Heading("The paper's figures", "by iterations; other units than above"), _published_table()]
@@ -132,9 +137,7 @@ def _loss_table(rows: Sequence[StyleRow], terminal: str) -> Table:
         lowest[loss] = [fair and flag for flag in flags]
     shown = []
     for place, row in enumerate(rows):
-        losses = [
-            Cell(row.spread(loss).text(digits_of(rows, loss)), strong=lowest[loss][place]) for loss in LOSSES
-        ]
+        losses = [Cell(row.spread(loss).text(digits_of(rows, loss)), strong=lowest[loss][place]) for loss in LOSSES]
         rest = (Cell(row.seconds.text(0)), Cell(row.steps_text))
         shown.append(Row(Head(row.norm, (row.runs_text,), norm=row.norm), (*losses, *rest)))
     return Table("norm", tuple(map(Head, (*LOSSES, "seconds a run", "steps"))), tuple(shown), terminal=terminal)

@@ -170,7 +170,6 @@ def _task(folder: str, runs: Sequence[Run]) -> Task:
     sets = _tested(runs)
     evaluation = target if target in sets else next(iter(sets), None)
     if first is None:
-        label = folder
-    else:
-        label = target if kind_of(runs) == GENERALIZATION else f"{', '.join(sources)}→{target}"
+        return Task(folder, folder, evaluation, sources, target)
+    label = target if kind_of(runs) == GENERALIZATION else f"{', '.join(sources)}→{target}"
     return Task(folder, label, evaluation, sources, target)

@@ -215,7 +215,8 @@ def read_run(folder: Path, method: str = "", task: str = "") -> Run:
     """
     norm, seed, path = folder.parent.name, _seed(folder), folder / RUN_FILE
     if not path.exists():
-        return Run(folder, method, task, norm, seed, "unfinished", f"stopped before it began: {RUN_FILE} is missing", None)
+        reason = f"stopped before it began: {RUN_FILE} is missing"
+        return Run(folder, method, task, norm, seed, "unfinished", reason, None)
     record = _read_record(path, norm, seed)
     if record.status != "finished":
         status, reason = record.status, "no reason recorded"
@@ -282,7 +283,7 @@ def _check_domains(domains: Any, path: Path) -> None:
 def _read_config(path: Path) -> dict[str, Any]:
     """The fields of a run's recipe; one that came after the run had its default then."""
     try:
-        config = yaml.safe_load(read_text(path))
+        config: Any = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         raise damaged(path, f"it is not YAML ({' '.join(str(error).split())})") from error
     check(isinstance(config, dict), path, "it should hold the fields of a recipe")
@@ -290,8 +291,8 @@ def _read_config(path: Path) -> dict[str, Any]:
     for length in ("steps", "full_steps") if stylizes else ("epochs", "full_epochs"):
         field(config, length, int, path)
     if stylizes:  # in which folder of this machine files lay is nobody's business
-        return config | {key: _file_name(field(config, key, str, path)) for key in ("style", "loss_network")}
-    return {name: each.default for name, each in FIELDS.items() if each.default is not MISSING} | config
+        return {**config, **{key: _file_name(field(config, key, str, path)) for key in ("style", "loss_network")}}
+    return {**{name: each.default for name, each in FIELDS.items() if each.default is not MISSING}, **config}
 
 
 def _read_style(style: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -5,15 +5,14 @@ import pytest
 from fake_domains import write_domain_run
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.report.domains.confusion_figures import confusion_figure
 from binorm.experiments.report.domains.confusions import (
-    Confusions,
     confusions,
     largest_changes,
     pair_of,
     read_confusions,
 )
-from binorm.experiments.report.figure_style import SCREEN, for_print
+from binorm.experiments.report.figures.confusions import ConfusionRow, confusion_figure
+from binorm.experiments.report.figures.theme import SCREEN, for_print
 from binorm.experiments.runs.domains import read_domain_runs, tasks_of
 
 HOSTILE = "--><script>alert(1)</script> $x_1$ &"
@@ -105,7 +104,8 @@ def test_two_norms_are_shown_batch_norm_first():
 def drawing(size, norms=("bn", "bin"), **counts):
     matrix = numpy.eye(size, dtype=numpy.int64) * 3 + 1
     given = {norm: counts.get(norm, matrix) for norm in norms}
-    return Confusions("dann", HOSTILE, ("t",), tuple(f"{HOSTILE} {place}" for place in range(size)), given)
+    percent = {norm: 100 * each / each.sum(axis=1, keepdims=True) for norm, each in given.items()}
+    return ConfusionRow(HOSTILE, tuple(f"{HOSTILE} {place}" for place in range(size)), percent)
 
 
 def test_numbers_stand_in_the_cells_of_few_classes_and_names_are_text():

@@ -7,9 +7,9 @@ from safetensors.numpy import save_file
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.report.domains import features as domain_features
-from binorm.experiments.report.domains.feature_figures import LEGEND, MapRow, feature_figure
 from binorm.experiments.report.domains.features import FEWEST, POINTS, Features, feature_map, read_features
-from binorm.experiments.report.figure_style import SCREEN, for_print
+from binorm.experiments.report.figures.features import LEGEND, FeatureMap, MapRow, feature_figure
+from binorm.experiments.report.figures.theme import SCREEN, for_print
 
 HOSTILE = "--><script>alert(1)</script>"
 
@@ -144,6 +144,4 @@ def test_print_draws_every_point():
 
 def hidden(shown):
     kept = numpy.arange(len(shown.points)) < 1
-    return domain_features.FeatureMap(
-        shown.points[kept], shown.domains[kept], shown.labels[kept], shown.domain_names, shown.classes
-    )
+    return FeatureMap(shown.points[kept], shown.domains[kept], shown.labels[kept], shown.domain_names, shown.classes)

@@ -6,7 +6,7 @@ from scipy import stats
 
 from binorm.experiments.report.domains.gate_pictures import depths_and_shares, histogram_panels, histograms
 from binorm.experiments.report.domains.gates import gate_comparisons
-from binorm.experiments.report.figure_style import for_print
+from binorm.experiments.report.figures.theme import for_print
 from binorm.experiments.runs.domains import read_domain_runs
 
 LAYERS = ("stem", "stage1.0.norm", "stage2.0.norm")

@@ -12,8 +12,8 @@ from PIL import Image
 from rich.console import Console
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.report.figures.image import image_sheet
 from binorm.experiments.report.style.console import WIDTH, console_style_table
-from binorm.experiments.report.style.figures import picture_sheet
 from binorm.experiments.report.style.page import write_style_report
 from binorm.experiments.report.style.pictures import POINTS, sheets, thinned
 from binorm.experiments.runs.styles import read_style_runs
@@ -296,7 +296,7 @@ def test_a_damaged_sample_is_named(tmp_path):
 
 def test_rows_of_a_sheet_are_as_tall_as_their_pictures():
     wide, tall = (numpy.zeros(shape, numpy.uint8) for shape in ((20, 40, 3), (40, 20, 3)))
-    heights = [Image.open(io.BytesIO(picture_sheet({"original": [each]}))).height for each in (wide, tall)]
+    heights = [Image.open(io.BytesIO(image_sheet({"original": [each]}))).height for each in (wide, tall)]
     assert heights[1] > 2 * heights[0]
 
 

@@ -1,6 +1,5 @@
-"""Images in a page: a sheet of photographs by norm, and what stands for a file in HTML."""
+"""A sheet of photographs by norm."""
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,11 +12,6 @@ from PIL import Image
 from binorm.experiments.report.figures.theme import STRONG, add_axes, encode, for_print, new_figure, shorten
 
 _CELL, _HEAD, _GAP = 0.9, 0.17, 0.03  # inches of a sheet; 300 pixels each
-
-
-def data_uri(content: bytes, kind: str) -> str:
-    """An image's file as a data URI; ``kind`` as in its media type, such as ``"png"``."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def image_sheet(columns: Mapping[str, Sequence[NDArray[numpy.uint8] | None]]) -> bytes:

@@ -41,8 +41,8 @@ def response_figure(
                 axes = add_axes(figure, left, below + _GAP, COLUMN_WIDTH - left - width + _GAP, total - below - height)
                 axes.set_axis_off()
                 pixels = images[column] if row == 0 else maps[row - 1, column]
-                scale = {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach}  # which coloured pixels do not heed
-                drawn = axes.imshow(pixels, aspect="auto", interpolation="nearest", **scale)
+                # Pixels that have colours already do not heed the scale.
+                drawn = axes.imshow(pixels, "RdBu_r", aspect="auto", interpolation="nearest", vmin=-reach, vmax=reach)
         _draw_scale(figure, drawn, height)
         return encode(figure, output)
 
