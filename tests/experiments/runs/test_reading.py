@@ -4,7 +4,7 @@ import pytest
 from fake_runs import LAYERS, write_run
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.runs.reading import RunResult, UnfinishedRun, find_runs, read_run
+from binorm.experiments.runs.reading import FinishedRun, Run, find_runs, read_run
 
 
 def test_runs_come_in_the_order_of_display(tmp_path):
@@ -18,7 +18,7 @@ def test_runs_come_in_the_order_of_display(tmp_path):
 
 def test_a_finished_run_is_read_in_full(tmp_path):
     run = read_run(write_run(tmp_path, "bin", 3, epochs=4))
-    assert isinstance(run, RunResult)
+    assert isinstance(run, FinishedRun)
     assert (run.norm, run.seed, run.record.status, run.config["epochs"]) == ("bin", 3, "finished", 4)
     assert run.evaluation_sets == ("test", "unseen styles")
     assert len(run.accuracies("unseen styles")) == len(run.accuracies("train")) == 4
@@ -34,7 +34,7 @@ def test_a_run_without_gates_or_samples_is_fine(tmp_path):
     for picture in (folder / "samples").iterdir():
         picture.unlink()
     run = read_run(folder)
-    assert isinstance(run, RunResult)
+    assert isinstance(run, FinishedRun)
     assert run.gate_layers == run.gate_history == ()
     assert run.samples == {}
 
@@ -44,7 +44,7 @@ def test_other_runs_keep_their_reason_and_need_no_other_file(tmp_path, status, s
     folder = write_run(tmp_path, "in", 1, record={"status": status, "reason": "loss became nan"})
     (folder / "metrics.csv").unlink()
     run = read_run(folder)
-    assert isinstance(run, UnfinishedRun)
+    assert type(run) is Run
     assert (run.norm, run.seed, run.status, run.reason) == ("in", 1, shown, "loss became nan")
 
 
@@ -52,7 +52,7 @@ def test_a_folder_without_a_record_is_unfinished(tmp_path):
     folder = tmp_path / "bn" / "seed0"
     folder.mkdir(parents=True)
     run = read_run(folder)
-    assert isinstance(run, UnfinishedRun)
+    assert type(run) is Run
     assert run.record is None
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from binorm import gate_parameters
 from binorm.experiments.common.errors import DivergenceError, Interrupted, UserError
-from binorm.experiments.report.gate_table import gate_tables
+from binorm.experiments.report.gates import gate_tables
 from binorm.experiments.style.network import StyleNetwork
 from binorm.experiments.style.style_file import load_style
 from binorm.experiments.training import style_run

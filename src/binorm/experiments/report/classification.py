@@ -161,7 +161,7 @@ def costs(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def cost_table(runs: Sequence[Run], group: str = "") -> Table:
     """Parameters, gates, speed and time by norm."""
-    heads = tuple(map(Head, ("parameters", "gates", "training pictures/s", "seconds a run")))
+    heads = (Head("parameters"), Head("gates"), Head("training", ("pictures/s",)), Head("seconds", ("a run",)))
     return Table("norm", heads, tuple(cost_rows(runs, group)), "full")
 
 

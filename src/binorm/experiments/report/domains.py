@@ -93,7 +93,6 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
     by_norm, by_method = norm_comparisons(rows, tasks), method_comparisons(rows, tasks, BASELINES.get(kind))
     gates, found = gate_comparisons(runs), confusions(runs, tasks)
     curved = finished(main) if kind == MIXED else []
-    sentences = [each.sentence(noun) for each in leading(by_norm)]
     sections = [
         Section(
             f"Top-1 accuracy, %, {LAST_EPOCH}",
@@ -102,8 +101,8 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
                 *_singles(single_rows, tasks, kind, label == BEST_ON_VALIDATION),
             ],
         ),
-        Section("What the norm changes", _comparisons(by_norm, noun, sentences)),
-        Section("What the method changes", _comparisons(by_method, noun, [])),
+        Section("What the norm changes", _comparisons(by_norm, noun, leading(by_norm))),
+        Section("What the method changes", _comparisons(by_method, noun, by_method)),
         shown("What is taken for what", confusion_figures(found, schedule), texts.CONFUSIONS, "wide"),
         shown("Where the pictures of the domains lie", feature_figures(runs, tasks, schedule), _features(tasks, kind)),
         Section("How much style is removed", _gates(gates, schedule)),
@@ -256,8 +255,8 @@ def _singles(rows: Sequence[DomainRow], tasks: Sequence[Task], kind: str, valida
     return [Heading("Trained on a single domain"), table, Text(texts.SINGLE_DOMAINS, "soft")]
 
 
-def _comparisons(comparisons: Sequence[Comparison], noun: str, sentences: Sequence[str]) -> list[Block]:
-    """A table of all, and below it one for each pair of norms or methods with a row for each task."""
+def _comparisons(comparisons: Sequence[Comparison], noun: str, main: Sequence[Comparison]) -> list[Block]:
+    """Some in words, a table of all, and below it one for each pair of norms or methods with a row for each task."""
     if not comparisons:
         return []
     scale = reach([each.overall for each in comparisons])
@@ -268,7 +267,7 @@ def _comparisons(comparisons: Sequence[Comparison], noun: str, sentences: Sequen
         Head(f"{noun}s", ("where higher",)),
     )
     table = Table("difference", columns, tuple(_comparison_row(each, scale) for each in comparisons))
-    blocks: list[Block] = [Listing(sentences, terminal=True)] if sentences else []
+    blocks: list[Block] = [Listing([each.sentence(noun) for each in main], terminal=True)]
     blocks += [table, Text(texts.DOMAIN_DIFFERENCES, "soft")]
     if len(comparisons[0].tasks) > 1:
         by_label: dict[str, list[Comparison]] = {}

@@ -237,6 +237,7 @@ def as_terminal(page: Page) -> RenderableType:
             parts.append(TerminalText(block.text))
         elif isinstance(block, Listing):
             parts.append(TerminalText("\n".join(f"  {item}" for item in block.items)))
+    parts += [TerminalText(page.fact)] if page.fact else []
     parts += [TerminalText(f"Note: {note}", style="yellow") for note in page.notes]
     grid = TerminalTable.grid(padding=(0, 0, 1, 0))
     grid.add_column(max_width=WIDTH)
@@ -274,7 +275,7 @@ def _fits(table: Table, places: Sequence[int]) -> bool:
 
 def _terminal_table(table: Table) -> TerminalTable:
     title = TerminalText(table.terminal, style="italic")
-    shown = TerminalTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = TerminalTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     shown.add_column(TerminalText(table.corner), max_width=_NAME_WIDTH, overflow="fold", vertical="top")
     seen = ""
     for head in table.columns:

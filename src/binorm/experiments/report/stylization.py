@@ -120,7 +120,7 @@ def _loss_sections(runs: Sequence[FinishedRun], rows: Sequence[StyleRow], schedu
     claims = paper_claims(rows)
     last = f"last {' or '.join(map(str, _periods(runs)))} iterations"
     label = f" {schedule.capitalize()}." if schedule else ""
-    losses: list[Block] = [_loss_table(rows, f"losses, {last}"), Text(LOSSES_TEXT + label, "soft")]
+    losses: list[Block] = [loss_table(rows, f"losses, {last}"), Text(LOSSES_TEXT + label, "soft")]
     order: list[Block] = [Text(conclusion(rows, claims), terminal=True), _claim_table(claims)]
     order += [Gallery(loss_figures(runs, rows, schedule)), Text(CURVES_TEXT, "soft")]
     order += [Heading("The paper's figures", "by iterations; other units than above"), _published_table()]
@@ -128,7 +128,7 @@ def _loss_sections(runs: Sequence[FinishedRun], rows: Sequence[StyleRow], schedu
     return [Section(f"Losses, {last}", losses), Section("The paper's order of norms", order)]
 
 
-def _loss_table(rows: Sequence[StyleRow], terminal: str) -> Table:
+def loss_table(rows: Sequence[StyleRow], terminal: str) -> Table:
     """A loss is bold where no other is lower; not one of which less is not better, nor those of other lengths."""
     lowest = {}
     for loss in LOSSES:
@@ -140,7 +140,9 @@ def _loss_table(rows: Sequence[StyleRow], terminal: str) -> Table:
         losses = [Cell(row.spread(loss).text(digits_of(rows, loss)), strong=lowest[loss][place]) for loss in LOSSES]
         rest = (Cell(row.seconds.text(0)), Cell(row.steps_text))
         shown.append(Row(Head(row.norm, (row.runs_text,), norm=row.norm), (*losses, *rest)))
-    return Table("norm", tuple(map(Head, (*LOSSES, "seconds a run", "steps"))), tuple(shown), terminal=terminal)
+    return Table(
+        "norm", (*map(Head, LOSSES), Head("seconds", ("a run",)), Head("steps")), tuple(shown), terminal=terminal
+    )
 
 
 def _claim_table(claims: Sequence[Claim]) -> Table:
@@ -169,7 +171,9 @@ def _gate_blocks(runs: Sequence[FinishedRun], rows: Sequence[GateRow], schedule:
     for row in rows:
         ends = [share_text(row.shares.fractions[place]) for place in (0, -1)]
         cells = map(Cell, (number(row.shares.count, 0), number(row.shares.mean, 2), *ends))
-        shown.append(Row(Head(row.part or row.task, ("" if row.part else row.name,)), tuple(cells)))
+        shown.append(
+            Row(Head(row.part or row.task, ("" if row.part else row.name,), quiet=bool(row.part)), tuple(cells))
+        )
     heads = tuple(map(Head, ("gates", "mean", "below 0.1", "above 0.9")))
     return [
         Text(gate_sentence(rows), terminal=True),

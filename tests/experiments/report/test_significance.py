@@ -3,7 +3,7 @@ import math
 import pytest
 from scipy import stats
 
-from binorm.experiments.report.statistics import (
+from binorm.experiments.report.significance import (
     PairedDifference,
     holm,
     mean_by_seed,

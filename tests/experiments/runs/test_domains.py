@@ -5,15 +5,15 @@ from fake_domains import DOMAINS, write_domain_run
 from fake_runs import write_run
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.recipes import KINDS
 from binorm.experiments.runs.domains import (
-    is_domain_folder,
     kind_of,
     main_runs,
     methods_of,
     read_domain_runs,
-    single_runs,
     tasks_of,
 )
+from binorm.experiments.runs.reading import task_of
 
 
 def adapt(folder, method="dann", norm="bn", seed=0, source="photo", target="sketch", **options):
@@ -28,7 +28,7 @@ def test_runs_come_by_method_then_task_norm_and_seed(tmp_path):
     adapt(tmp_path, norm="bin", seed=10)
     adapt(tmp_path, norm="bin", seed=2)
     adapt(tmp_path, source="art")
-    found = [(each.method, each.task, each.run.norm, each.run.seed) for each in read_domain_runs(tmp_path)]
+    found = [(each.method, each.task, each.norm, each.seed) for each in read_domain_runs(tmp_path)]
     assert found == [
         ("source-only", "photo-to-sketch", "bn", 0),
         ("dann", "art-to-sketch", "bn", 0),
@@ -68,7 +68,7 @@ def test_mixed_training_has_a_task_for_each_domain_and_single_domains_beside_it(
     assert kind_of(runs) == "mixed"
     assert [task.label for task in tasks_of(runs)] == list(DOMAINS)
     assert [each.method for each in main_runs(runs)] == [""]
-    assert [each.method for each in single_runs(runs)] == ["only-art", "only-real_world"]
+    assert [each.method for each in runs if each not in main_runs(runs)] == ["only-art", "only-real_world"]
     assert methods_of(runs) == ["", "only-art", "only-real_world"]
     assert [each.label for each in runs] == ["bn", "only art, bn", "only real_world, bn"]
 
@@ -80,6 +80,10 @@ def test_a_task_that_has_not_begun_keeps_its_folders_name(tmp_path):
     adapt(tmp_path, seed=1, record={"status": "running"})
     task = tasks_of(read_domain_runs(tmp_path))[0]
     assert (task.label, task.evaluation) == ("photo→sketch", None)
+
+
+def is_domain_folder(folder):
+    return KINDS.get(task_of(folder)) == "domains"
 
 
 def test_a_domain_folder_is_told_by_its_runs(tmp_path):
@@ -95,8 +99,8 @@ def test_a_domain_folder_is_told_by_its_runs(tmp_path):
 
 
 def test_a_damaged_record_does_not_decide_what_a_folder_is(tmp_path):
-    for seed, content in enumerate(("{", "[]", '{"data": 3}', '{"data": null}')):
-        (write_run(tmp_path, "bn", seed) / "run.json").write_text(content)
+    for seed, content in enumerate(("{", "[]", "3", "a: [1", "\x00")):
+        (write_run(tmp_path, "bn", seed) / "config.yaml").write_text(content)
     assert not is_domain_folder(tmp_path)
 
 

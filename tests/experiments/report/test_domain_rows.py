@@ -5,10 +5,9 @@ import pytest
 from fake_domains import DOMAINS, write_domain_run
 from scipy import stats
 
-from binorm.experiments.report.domains.comparisons import leading, method_comparisons, norm_comparisons
-from binorm.experiments.report.domains.grid import grid
-from binorm.experiments.report.domains.published import published_rows
-from binorm.experiments.report.domains.rows import domain_rows
+from binorm.experiments.report.domains import accuracy_table, domain_rows, method_comparisons, norm_comparisons
+from binorm.experiments.report.published_domains import published_rows
+from binorm.experiments.report.scores import leading
 from binorm.experiments.runs.domains import Task, read_domain_runs, tasks_of
 
 # method -> norm -> target -> top-1 by seed, after the last epoch
@@ -59,8 +58,12 @@ def test_cells_are_those_of_the_files_and_means_are_formed_by_seed(tmp_path):
     assert [cell.last for cell in bn.cells] == [{0: 40.0, 1: 41.0, 2: 42.0}, {0: 30.0, 1: 31.0, 2: 35.0}]
     assert bn.mean.last == {0: 35.0, 1: 36.0, 2: 38.5}
     assert bn.mean.last_spread.text() == "36.50 ± 1.80"
-    assert [row.highest for row in rows[:2]] == [(False, True, False), (True, False, True)]
-    assert all(cell.incomplete == "" for row in rows for cell in row.all_cells)
+    table = accuracy_table(rows, (), tasks, "task", False, "")
+    assert [[cell.strong for cell in row.cells] for row in table.rows[:2]] == [
+        [False, True, False],
+        [True, False, True],
+    ]
+    assert all(not cell.lines for row in table.rows for cell in row.cells)
 
 
 def test_a_mean_takes_only_seeds_that_finished_everywhere(tmp_path):
@@ -68,15 +71,15 @@ def test_a_mean_takes_only_seeds_that_finished_everywhere(tmp_path):
     (tmp_path / "dann" / "photo-to-art" / "bin" / "seed1" / "run.json").unlink()
     runs = read_domain_runs(tmp_path)
     row = domain_rows(runs, tasks_of(runs))[-1]
-    assert row.cells[0].incomplete == "2 of 3 runs"
+    assert row.cells[0].runs_text == "2 of 3 runs"
     assert row.mean.last == {0: 45.5, 2: 48.25}
-    assert row.mean.incomplete == "2 of 3 seeds"
+    assert row.mean.runs_text == "2 of 3 seeds"
 
 
 def test_a_single_task_has_no_mean(tmp_path):
-    rows, _ = write(tmp_path, {"dann": {"bn": {"art": (50.0,)}}})
+    rows, tasks = write(tmp_path, {"dann": {"bn": {"art": (50.0,)}}})
     assert rows[0].mean is None
-    assert rows[0].highest == (False,)
+    assert not accuracy_table(rows, (), tasks, "task", False, "").rows[0].cells[0].strong
 
 
 def test_norms_are_compared_within_each_method(tmp_path):
@@ -160,17 +163,16 @@ def test_tasks_without_a_pair_are_left_out_of_a_comparison(tmp_path):
     assert norm_comparisons(rows[:1], tasks) == ()
 
 
-def test_a_grid_turns_round(tmp_path):
+def test_many_tasks_are_rows(tmp_path):
     rows, tasks = write(tmp_path)
-    upright = grid(rows, (), tasks, "task", validated=False, transposed=False)
-    turned = grid(rows, (), tasks, "task", validated=False, transposed=True)
-    assert [head.name for head in upright.columns] == ["photo→art", "photo→sketch", "mean"]
-    assert [(head.group, head.name) for head, _ in upright.rows] == [(row.method, row.norm) for row in rows]
-    assert upright.column_groups == []
-    assert turned.column_groups == [("source-only", 2), ("dann", 2)]
-    assert [head.name for head, _ in turned.rows] == ["photo→art", "photo→sketch", "mean"]
-    assert turned.rows[2][0].total
-    assert [cells[1].text for _, cells in upright.rows] == [cell.text for cell in turned.rows[1][1]]
+    upright = accuracy_table(rows, (), tasks, "task", False, "")
+    assert [head.text for head in upright.columns] == ["photo→art", "photo→sketch", "mean"]
+    assert [(row.head.group, row.head.norm) for row in upright.rows] == [(row.method, row.norm) for row in rows]
+    assert upright.groups == []
+    many = accuracy_table([replace(row, cells=row.cells * 3) for row in rows], (), tasks * 3, "task", False, "")
+    assert (many.corner, many.groups) == ("task", [("source-only", 2), ("dann", 2)])
+    assert many.rows[-1].head.total
+    assert [row.cells[1].text for row in upright.rows] == [cell.text for cell in many.rows[1].cells]
 
 
 def task(source, target):

@@ -3,8 +3,10 @@ import math
 import pytest
 from fake_styles import CONTENT, STYLE, write_style_run, write_styles
 
-from binorm.experiments.report.style.rows import conclusion, digits_of, lowest, paper_claims, style_rows
-from binorm.experiments.runs.styles import read_style_runs
+from binorm.experiments.report.scores import Scores, norms_of, scores_of
+from binorm.experiments.report.style_claims import alike, conclusion, digits_of, paper_claims, style_row
+from binorm.experiments.report.stylization import loss_table
+from binorm.experiments.runs.reading import LOSSES, read_runs
 
 ORDER = [
     "content: bin is lowest",
@@ -20,7 +22,18 @@ def rows_of(folder, losses):
     for norm, seeds in losses.items():
         for seed, (content, style) in enumerate(seeds):
             write_style_run(folder, norm, seed, steps=200, last={"content": content, "style": style}, photographs=())
-    return style_rows(read_style_runs(folder))
+    return read_rows(folder)
+
+
+def read_rows(folder):
+    runs = read_runs(folder)
+    scores = Scores(scores_of(runs))
+    return [style_row(scores, norm) for norm in norms_of(runs)]
+
+
+def lowest(rows, loss):
+    """The norms whose loss is bold."""
+    return [row.head.norm for row in loss_table(rows, "").rows if row.cells[LOSSES.index(loss)].strong]
 
 
 def paper(**changes):
@@ -37,7 +50,7 @@ def said(rows):
 
 def test_a_row_is_the_last_period_over_seeds(tmp_path):
     (row,) = rows_of(tmp_path, {"bn": [(0.4, 0.02), (0.6, 0.03)]})
-    assert (row.norm, row.runs_text, row.steps_text) == ("bn", "2", "200")
+    assert (row.norm, row.runs_text, row.steps_text) == ("bn", "2 runs", "200")
     assert row.losses["content"] == {0: 0.4, 1: 0.6}
     assert row.spread("content").mean == pytest.approx(0.5)
     assert row.spread("content").std == pytest.approx(math.sqrt(0.02))
@@ -48,8 +61,8 @@ def test_a_row_is_the_last_period_over_seeds(tmp_path):
 def test_a_norm_without_a_finished_run_has_a_row_of_dashes(tmp_path):
     write_style_run(tmp_path, "bn", 0, record={"status": "running"})
     row, other = rows_of(tmp_path, {"bin": [(0.4, 0.02)]})
-    assert (row.runs_text, row.steps_text, row.spread("style").text()) == ("0 of 1", "–", "–")
-    assert (other.norm, lowest((row, other), "style")) == ("bin", "")
+    assert (row.runs_text, row.steps_text, row.spread("style").text()) == ("0 of 1 run", "–", "–")
+    assert (other.norm, lowest((row, other), "style")) == ("bin", [])
 
 
 def test_the_papers_order_is_recognized(tmp_path):
@@ -59,7 +72,7 @@ def test_the_papers_order_is_recognized(tmp_path):
     first = paper_claims(rows)[0]
     assert first.figures == "bin 0.3680, in 0.3750, bn+in 0.3770, bn 0.4500"
     assert first.by_seed == ""
-    assert (lowest(rows, "content"), lowest(rows, "style")) == ("bin", "in")
+    assert (lowest(rows, "content"), lowest(rows, "style"), lowest(rows, "variation")) == (["bin"], ["in"], [])
 
 
 @pytest.mark.parametrize(
@@ -123,10 +136,11 @@ def test_the_smallest_loss_shows_four_figures(tmp_path, values, digits):
 
 def test_runs_of_several_lengths_are_not_compared(tmp_path):
     write_styles(tmp_path, 1, steps=2000)
-    assert "yes" in answers(style_rows(read_style_runs(tmp_path))).values()
+    assert "yes" in answers(read_rows(tmp_path)).values()
     write_style_run(tmp_path, "bn", 1, steps=1000)
-    rows = style_rows(read_style_runs(tmp_path))
+    rows = read_rows(tmp_path)
     assert rows[0].steps_text == "1,000 | 2,000"
     assert set(answers(rows).values()) == {"not known"}
-    assert lowest(rows, "style") == ""
+    assert lowest(rows, "style") == []
+    assert not alike(rows)
     assert said(rows).startswith("Nothing of the paper's order can be checked: runs are of different lengths.")
