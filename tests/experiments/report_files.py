@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from binorm.experiments.report import write_report
-from binorm.experiments.report.page import Written
+from binorm.experiments.report.written import Written
 
 
 def printed(written: Written, width: int = 160) -> str:

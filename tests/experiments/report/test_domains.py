@@ -8,9 +8,9 @@ from report_files import report_of
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.report import write_report
-from binorm.experiments.report.page import WIDTH
 from binorm.experiments.report.publication import write_figures
 from binorm.experiments.report.significance import spread
+from binorm.experiments.report.terminal import WIDTH
 
 HOSTILE = "<script>alert(1)</script>|`*x*`[bold]"
 PAIRS = [("art", "clipart"), ("clipart", "art")]

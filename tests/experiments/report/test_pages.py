@@ -10,7 +10,6 @@ from report_files import printed
 
 from binorm.experiments.report import page as pages
 from binorm.experiments.report.page import (
-    WIDTH,
     Command,
     Details,
     Facts,
@@ -21,15 +20,14 @@ from binorm.experiments.report.page import (
     Page,
     Section,
     Text,
-    Written,
     as_html,
     as_markdown,
-    as_terminal,
     plain,
-    write_page,
 )
 from binorm.experiments.report.significance import PairedDifference
 from binorm.experiments.report.table import Cell, Head, Row, Table, drawn, reach
+from binorm.experiments.report.terminal import WIDTH, as_terminal
+from binorm.experiments.report.written import Written, write_page
 
 HOSTILE = "<script>alert(1)</script>|`*x*`[bold]$&"
 

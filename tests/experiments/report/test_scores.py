@@ -46,8 +46,12 @@ def test_runs_that_did_not_finish_are_counted_and_have_no_score(tmp_path):
 def test_scores_are_grouped_by_everything_but_their_seed():
     place = ("dann", "art", "bn")
     scores = Scores(
-        [Score("r", *place, 0, "test", LAST, 1.0), Score("r", *place, 1, "test", LAST, 2.0)]
-        + [Score("r", "erm", "art", "bn", 0, "test", LAST, 3.0), Score("r", *place, 0, "", SECONDS, 9.0)]
+        [
+            Score("r", *place, 0, "test", LAST, 1.0),
+            Score("r", *place, 1, "test", LAST, 2.0),
+            Score("r", "erm", "art", "bn", 0, "test", LAST, 3.0),
+            Score("r", *place, 0, "", SECONDS, 9.0),
+        ]
     )
     assert scores.by_seed(LAST, "bn", "test", "art", "dann", "r") == {0: 1.0, 1: 2.0}
     assert scores.by_seed(LAST, "bn", "test", "art", "erm", "r") == {0: 3.0}

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from binorm.experiments.recipes import KINDS
-from binorm.experiments.report.page import Written, write_page
+from binorm.experiments.report.written import Written, write_page
 from binorm.experiments.runs.reading import task_of
 
 

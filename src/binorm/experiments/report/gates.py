@@ -14,10 +14,10 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.run_files import GATES_FILE
 from binorm.experiments.common.tensors import load_state_dict
 from binorm.experiments.report.figures.theme import shorten
-from binorm.experiments.report.page import terminal_tables
 from binorm.experiments.report.published import GATES
 from binorm.experiments.report.significance import number
 from binorm.experiments.report.table import Cell, Head, Row, Table
+from binorm.experiments.report.terminal import terminal_tables
 from binorm.experiments.runs.reading import FinishedRun, GateLayer, GatePoint, read_gates
 from binorm.gates import HISTOGRAM_BINS, summarize_gates
 

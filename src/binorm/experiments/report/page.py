@@ -14,18 +14,11 @@ from typing import Any, ClassVar
 import numpy
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.table import Table as TerminalTable
-from rich.text import Text as TerminalText
 
-from binorm.experiments.common.files import write_bytes_atomically, write_text_atomically
 from binorm.experiments.report.figures.theme import DARK, norm_colours
-from binorm.experiments.report.table import Cell, Head, Table
+from binorm.experiments.report.table import Head, Table
 
-WIDTH = 100  # characters of a terminal that a table may take
 FIGURES_FOLDER = "figures"
-_NAME_WIDTH = 34  # of a row's name in a terminal; longer ones go on below
 
 
 @dataclass(frozen=True)
@@ -165,29 +158,6 @@ class Page:
         return [figure for block in self.blocks() if isinstance(block, Gallery) for figure in block.figures]
 
 
-@dataclass(frozen=True)
-class Written:
-    """What was written: the page, what a terminal shows of it, and whether any run has finished."""
-
-    html: Path
-    terminal: RenderableType
-    finished: bool
-
-
-def write_page(page: Page, folder: Path, name: str = "report") -> Written:
-    """Write a page's HTML, Markdown, JSON and figures.
-
-    Raises:
-        UserError: where they cannot be written.
-    """
-    for figure in page.figures:
-        write_bytes_atomically(folder / FIGURES_FOLDER / figure.file, figure.content)
-    write_text_atomically(folder / f"{name}.md", as_markdown(page))
-    write_text_atomically(folder / f"{name}.json", as_json(page))
-    write_text_atomically(folder / f"{name}.html", as_html(page))
-    return Written(folder / f"{name}.html", as_terminal(page), page.finished)
-
-
 def as_html(page: Page) -> str:
     """The page in one file that reaches for nothing; nothing in it is trusted but the figures that were drawn here."""
     norms = {head.norm for block in page.blocks() if isinstance(block, Table) for head in _heads(block)}
@@ -220,87 +190,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def as_terminal(page: Page) -> RenderableType:
-    """Title, schedule and notes with the tables and sentences that are for the terminal, within `WIDTH` columns."""
-    shown = [block for block in page.blocks() if getattr(block, "terminal", "")]
-    parts: list[RenderableType] = [TerminalText(page.title, style="bold")]
-    if page.schedule:
-        parts.append(TerminalText(page.schedule, style="yellow"))
-    if not any(isinstance(block, Table) for block in shown):
-        parts.append(TerminalText(page.summary))
-    for block in shown:
-        if isinstance(block, Table):
-            parts += terminal_tables(block)
-        elif isinstance(block, Text):
-            parts.append(TerminalText(block.text))
-        elif isinstance(block, Listing):
-            parts.append(TerminalText("\n".join(f"  {item}" for item in block.items)))
-    parts += [TerminalText(page.fact)] if page.fact else []
-    parts += [TerminalText(f"Note: {note}", style="yellow") for note in page.notes]
-    grid = TerminalTable.grid(padding=(0, 0, 1, 0))
-    grid.add_column(max_width=WIDTH)
-    for part in parts:
-        grid.add_row(part)
-    return Group(grid)
-
-
-def terminal_tables(table: Table) -> list[TerminalTable]:
-    """One table where it fits, else one with rows for columns if that does, else some of the columns in each."""
-    table = table.plain
-    if _fits(table, range(len(table.columns))):
-        return [_terminal_table(table)]
-    if not table.groups and any(row.head.group for row in table.rows):
-        table = table.turned("")
-    return [_terminal_table(table.select(block)) for block in _terminal_blocks(table)]
-
-
-def _terminal_blocks(table: Table) -> list[list[int]]:
-    """As many columns side by side as fit, those of one group together where they can be."""
-    blocks: list[list[int]] = []
-    for group in dict.fromkeys(head.group for head in table.columns):
-        members = [place for place, head in enumerate(table.columns) if head.group == group]
-        for part in [members] if _fits(table, members) else [[place] for place in members]:
-            if blocks and _fits(table, [*blocks[-1], *part]):
-                blocks[-1] += part
-            else:
-                blocks.append(part)
-    return blocks
-
-
-def _fits(table: Table, places: Sequence[int]) -> bool:
-    return Console(width=10 * WIDTH).measure(_terminal_table(table.select(places))).maximum <= WIDTH
-
-
-def _terminal_table(table: Table) -> TerminalTable:
-    title = TerminalText(table.terminal, style="italic")
-    shown = TerminalTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    shown.add_column(TerminalText(table.corner), max_width=_NAME_WIDTH, overflow="fold", vertical="top")
-    seen = ""
-    for head in table.columns:
-        above = f"{head.group if head.group != seen else ''}\n" if table.groups else ""
-        text = TerminalText(above, style="dim" if head.quiet else "") + _terminal_cell(head)
-        shown.add_column(text, justify="left" if head.words else "right", vertical="top")
-        seen = head.group
-    seen = ""
-    for row in table.rows:
-        if row.head.group != seen:
-            shown.add_section()
-            shown.add_row(TerminalText(row.head.group, style="bold"))
-            seen = row.head.group
-        if row.head.total:
-            shown.add_section()
-        indent = TerminalText("  " if row.head.group else "")
-        shown.add_row(indent + _terminal_cell(row.head), *map(_terminal_cell, row.cells))
-    return shown
-
-
-def _terminal_cell(cell: Cell) -> TerminalText:
-    text = TerminalText(cell.text, style="dim" if cell.quiet else "bold" if cell.strong else "")
-    for line in cell.lines:
-        text.append(f"\n{line}", style="not bold dim")
-    return text
 
 
 def _heads(table: Table) -> list[Head]:
