@@ -53,8 +53,8 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
         Section("Cost", [Text(COST, "soft"), cost_table(runs)] if done else []),
         Section("Learning curves", [Text(CURVES, "soft"), Gallery(drawings.curves(done, schedule))] if done else []),
         *_gate_sections(done, schedule),
-        shown("What channels with low gates see", drawings.responses(done), RESPONSES),
-        shown("Samples", drawings.samples(done), look="own"),
+        figure_section("What channels with low gates see", drawings.responses(done), RESPONSES),
+        figure_section("Samples", drawings.samples(done), look="own"),
         *origins(runs),
     ]
     title = str(done[0].config.get("title", folder.name)) if done else folder.name
@@ -210,7 +210,7 @@ def _share_texts(group: Shares) -> list[str]:
     return [number(group.mean, 2), *map(share_text, (group.fractions[0], group.fractions[-1], group.ends))]
 
 
-def shown(heading: str, figures: Sequence[Figure], explanation: str = "", look: str = "") -> Section:
+def figure_section(heading: str, figures: Sequence[Figure], explanation: str = "", look: str = "") -> Section:
     """Figures under a heading; nothing without any."""
     text = [Text(explanation, "soft")] if explanation else []
     return Section(heading, [*text, Gallery(figures, look)] if figures else [])

@@ -79,13 +79,13 @@ def confusions(runs: Sequence[Run], tasks: Sequence[Task]) -> list[Confusions]:
     return sorted(found, key=lambda each: (methods.index(each.method), domains.index(each.domain)))
 
 
-def largest_changes(shown: Confusions, baseline: str, compared: str, count: int = 3) -> str:
+def largest_changes(confused: Confusions, baseline: str, compared: str, count: int = 3) -> str:
     """The classes that are recognized more often, and less often, by the most percentage points."""
-    change = numpy.diag(shown.percent(compared) - shown.percent(baseline))
+    change = numpy.diag(confused.percent(compared) - confused.percent(baseline))
     order = [int(place) for place in numpy.argsort(-change, kind="stable") if numpy.isfinite(change[place])]
     gains = [place for place in order[:count] if change[place] > 0]
     losses = [place for place in order[-count:] if change[place] < 0]
-    return ", ".join(f"{shown.classes[place]} {signed(float(change[place]), 1)}" for place in gains + losses)
+    return ", ".join(f"{confused.classes[place]} {signed(float(change[place]), 1)}" for place in gains + losses)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +130,8 @@ def confusion_figures(found: Sequence[Confusions], note: str | None, output: Out
     return drawn
 
 
-def _row(shown: Confusions) -> ConfusionRow:
-    return ConfusionRow(shown.heading, shown.classes, {norm: shown.percent(norm) for norm in shown.counts})
+def _row(confused: Confusions) -> ConfusionRow:
+    return ConfusionRow(confused.heading, confused.classes, {norm: confused.percent(norm) for norm in confused.counts})
 
 
 def _changes(rows: Sequence[Confusions], norms: Sequence[str]) -> str:

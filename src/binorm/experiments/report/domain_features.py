@@ -75,9 +75,9 @@ def _maps(runs: Sequence[Run], norms: Sequence[str]) -> Iterator[tuple[tuple[str
         for norm in norms:
             for run in finished([run for run in runs if run.method == method], norm):
                 features = read_features(run.folder)
-                shown = feature_map(features) if features else None
-                if shown is not None:
-                    yield (method, norm), (run.seed, shown)
+                found = feature_map(features) if features else None
+                if found is not None:
+                    yield (method, norm), (run.seed, found)
                     break
 
 
@@ -95,25 +95,25 @@ def _rows(
     words = ("before: ", "after: ") if kind == ADAPTATION and before else ("", "")
     legend = None
     for norm in norms:
-        for shown, word in zip((before, method), words, strict=True):
-            if shown is None or (shown, norm) not in maps:
+        for each, word in zip((before, method), words, strict=True):
+            if each is None or (each, norm) not in maps:
                 continue
-            drawn = _named(maps[shown, norm][1])
+            drawn = _named(maps[each, norm][1])
             legend = legend or (drawn.domain_names, drawn.classes)
             if (drawn.domain_names, drawn.classes) == legend:
-                yield MapRow(", ".join(filter(None, (norm, word + shown))), drawn, _faint(drawn, task, kind))
+                yield MapRow(", ".join(filter(None, (norm, word + each))), drawn, _faint(drawn, task, kind))
 
 
-def _named(shown: FeatureMap) -> FeatureMap:
-    names = (TRAINING_DOMAINS if name == VALIDATION else name for name in shown.domain_names)
-    return replace(shown, domain_names=tuple(names))
+def _named(drawn: FeatureMap) -> FeatureMap:
+    names = (TRAINING_DOMAINS if name == VALIDATION else name for name in drawn.domain_names)
+    return replace(drawn, domain_names=tuple(names))
 
 
-def _faint(shown: FeatureMap, task: Task, kind: str) -> str | None:
+def _faint(drawn: FeatureMap, task: Task, kind: str) -> str | None:
     """What was trained on with labels; in mixed training that is everything."""
     if kind not in (ADAPTATION, GENERALIZATION):
         return None
-    return next((name for name in shown.domain_names if name != task.target), None)
+    return next((name for name in drawn.domain_names if name != task.target), None)
 
 
 def _caption(title: str, maps: _Maps, kind: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from binorm.experiments.recipes.base import BASELINES
 from binorm.experiments.report import domain_gates, drawings, texts
-from binorm.experiments.report.classification import cost_rows, cost_table, costs, run_entries, shown
+from binorm.experiments.report.classification import cost_rows, cost_table, costs, figure_section, run_entries
 from binorm.experiments.report.domain_confusions import Confusions, confusion_figures, confusions
 from binorm.experiments.report.domain_features import DRAWN_TASKS, feature_figures
 from binorm.experiments.report.domain_gates import GateComparison, gate_comparisons
@@ -78,11 +78,13 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
         ),
         Section("What the norm changes", _comparisons(by_norm, noun, leading(by_norm))),
         Section("What the method changes", _comparisons(by_method, noun, by_method)),
-        shown("What is taken for what", confusion_figures(found, schedule), texts.CONFUSIONS, "wide"),
-        shown("Where the pictures of the domains lie", feature_figures(runs, tasks, schedule), _features(tasks, kind)),
+        figure_section("What is taken for what", confusion_figures(found, schedule), texts.CONFUSIONS, "wide"),
+        figure_section(
+            "Where the pictures of the domains lie", feature_figures(runs, tasks, schedule), _features(tasks, kind)
+        ),
         Section("How much style is removed", _gates(gates, schedule)),
-        shown("Learning curves", drawings.curves(curved, schedule), texts.CURVES),
-        shown("Samples", _samples(main)),
+        figure_section("Learning curves", drawings.curves(curved, schedule), texts.CURVES),
+        figure_section("Samples", _samples(main)),
         Section("Cost", _costs(runs) if done else []),
         *origins(runs),
     ]

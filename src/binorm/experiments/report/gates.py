@@ -255,7 +255,7 @@ def gate_tables(checkpoint: Path) -> list[RenderableType]:
         raise UserError(f"{checkpoint} has no gates: it was trained without batch-instance norm")
     history = read_gates(checkpoint / GATES_FILE)[1] if checkpoint.is_dir() else ()
     tables = [_layer_table(gates), _stage_table(gates), *([_development_table(history)] if history else [])]
-    return [shown for table in tables for shown in terminal_tables(table)]
+    return [each for table in tables for each in terminal_tables(table)]
 
 
 def _layer_table(gates: Mapping[str, Tensor]) -> Table:

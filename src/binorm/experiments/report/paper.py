@@ -72,15 +72,15 @@ def table_page(columns: Sequence[Column]) -> Page:
     differences = {each.label: each for each in found.tasks}
     norms, runs = list(columns[0].reported), [run for column in columns for run in column.runs]
     label, caption = best_label(runs), _caption(columns)
-    shown: list[Block] = [_last_table(block, norms, differences) for block in blocks(columns)]
+    parts: list[Block] = [_last_table(block, norms, differences) for block in blocks(columns)]
     sentences = overall_sentences(found)
-    shown += [Text(sentence, "" if sentence != sentences[-1] else "soft", terminal=True) for sentence in sentences]
+    parts += [Text(sentence, "" if sentence != sentences[-1] else "soft", terminal=True) for sentence in sentences]
     facts = {key: text for key, text in caption.items() if text}
-    shown += [Text(texts.PAPER_TABLE, "soft"), Facts("", facts, wide=True)]
+    parts += [Text(texts.PAPER_TABLE, "soft"), Facts("", facts, wide=True)]
     best = texts.PAPER_BEST_ON_VALIDATION if label == BEST_ON_VALIDATION else texts.PAPER_BEST_ON_TEST
     tables = [_best_table(block, norms) for block in blocks(columns)]
-    shown.append(Details(f"{label.capitalize()}, top-1 %", [Text(best, "soft"), *tables]))
-    shown.append(Details("Commands", [Command(each) for each in dict.fromkeys(_commands(runs))]))
+    parts.append(Details(f"{label.capitalize()}, top-1 %", [Text(best, "soft"), *tables]))
+    parts.append(Details("Commands", [Command(each) for each in dict.fromkeys(_commands(runs))]))
     remarks = tuple(f"{note} ({names})" for note, names in _grouped(columns, lambda column: column.notes).items())
     title = f"Top-1 accuracy on {listed(by_data(columns))}" if len(by_data(columns)) < 4 else "Top-1 accuracy"
     entries: dict[str, Any] = {
@@ -90,7 +90,7 @@ def table_page(columns: Sequence[Column]) -> Page:
     }
     overall = {"columns": found.paired, "difference": found.overall, "signs": found.signs} if found.paired > 1 else None
     entries |= {"overall": overall, "caption": caption, "notes": remarks}
-    return Page(title, "", [Section(f"Top-1 accuracy, %, {LAST_EPOCH}", shown)], entries, notes=remarks, wide=True)
+    return Page(title, "", [Section(f"Top-1 accuracy, %, {LAST_EPOCH}", parts)], entries, notes=remarks, wide=True)
 
 
 def overall_sentences(found: Comparison) -> list[str]:

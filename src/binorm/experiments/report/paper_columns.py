@@ -164,8 +164,8 @@ def _names(config: Mapping[str, Any], comparable: bool) -> tuple[str, str]:
 
 def _budget(runs: Sequence[Run]) -> str:
     lengths = sorted({(run.config["epochs"], run.config["full_epochs"]) for run in finished(runs)})
-    shown = [f"{epochs} of {full}" if epochs < full else str(epochs) for epochs, full in lengths]
-    return f"{' and '.join(shown)} epoch{'s' * (lengths != [(1, 1)])}" if shown else ""
+    lengths_text = [f"{epochs} of {full}" if epochs < full else str(epochs) for epochs, full in lengths]
+    return f"{' and '.join(lengths_text)} epoch{'s' * (lengths != [(1, 1)])}" if lengths_text else ""
 
 
 def _notes(changes: Mapping[str, str], evaluation: str | None, runs: Sequence[Run]) -> tuple[str, ...]:

@@ -102,11 +102,11 @@ def published_rows(
     found = []
     for report in REPORTS:
         wanted = report.kind == kind and report.data in (None, _plain(data))
-        shown = any(method == report.method and report.norm in (None, norm) for method, norm in rows)
+        compared = any(method == report.method and report.norm in (None, norm) for method, norm in rows)
         values = tuple(report.accuracies.get(_domains(task)) for task in tasks)
-        if wanted and shown and any(value is not None for value in values):
-            known = [value for value in values if value is not None]
-            mean = statistics.fmean(known) if len(known) == len(tasks) > 1 else None
+        if wanted and compared and any(value is not None for value in values):
+            reported = [value for value in values if value is not None]
+            mean = statistics.fmean(reported) if len(reported) == len(tasks) > 1 else None
             found.append(PublishedRow(report.method, report.norm, report.source, report.remark, values, mean))
     return tuple(found)
 

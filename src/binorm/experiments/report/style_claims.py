@@ -89,8 +89,8 @@ class Claim:
     @property
     def by_seed(self) -> str:
         """``"in 2 of 3 seeds"``; nothing for one seed."""
-        known = self.holds is not None and len(self.seeds) > 1
-        return f"in {len(self.holding)} of {len(self.seeds)} seeds" if known else ""
+        repeated = self.holds is not None and len(self.seeds) > 1
+        return f"in {len(self.holding)} of {len(self.seeds)} seeds" if repeated else ""
 
 
 def style_row(scores: Scores, norm: str) -> StyleRow:
@@ -129,15 +129,15 @@ def paper_claims(rows: Sequence[StyleRow]) -> tuple[Claim, ...]:
 
 def conclusion(rows: Sequence[StyleRow], claims: Sequence[Claim]) -> str:
     """In a sentence or two: how much of the paper's order holds, and from how many seeds that is known."""
-    known = [claim for claim in claims if claim.holds is not None]
-    holding = sum(claim.holds is True for claim in known)
+    checked = [claim for claim in claims if claim.holds is not None]
+    holding = sum(claim.holds is True for claim in checked)
     missing = [norm for norm in sorted(PUBLISHED["content"].values, key=norm_rank) if norm not in _finished(rows)]
     lost = f" There is no finished run of {listed(missing)}." if missing else ""
-    if not known:
+    if not checked:
         why = "" if alike(rows) else ": runs are of different lengths"
         return f"Nothing of the paper's order can be checked{why}.{lost}"
     checkable = " that can be checked" if missing else ""
-    text = f"Of the paper's order, {holding} of {len(known)} claims{checkable} hold.{lost}"
+    text = f"Of the paper's order, {holding} of {len(checked)} claims{checkable} hold.{lost}"
     if holding == len(claims) and not missing:
         text = "The paper's order holds in full."
     counts = [row.runs for row in rows if row.runs]
@@ -156,15 +156,15 @@ def _claim(rows: Sequence[StyleRow], loss: str, norm: str, below: int | None) ->
     by_seed = {row.norm: row.losses[loss] for row in compared}
     means = {row.norm: row.spread(loss).mean for row in compared}
     seeds = tuple(mean_by_seed(list(by_seed.values())))
-    known = norm in means and len(means) > (below or 0) + 1 and (below != 1 or "in" in means) and alike(compared)
+    checked = norm in means and len(means) > (below or 0) + 1 and (below != 1 or "in" in means) and alike(compared)
     return Claim(
         text=f"{loss}: {norm} is {_PLACES[below]}",
         values=dict(sorted(means.items(), key=lambda entry: entry[1])),
         digits=digits_of(compared, loss),
-        holds=_is_so(means, norm, below) if known else None,
+        holds=_is_so(means, norm, below) if checked else None,
         seeds=seeds,
         holding=tuple(
-            seed for seed in seeds if known and _is_so({each: by_seed[each][seed] for each in by_seed}, norm, below)
+            seed for seed in seeds if checked and _is_so({each: by_seed[each][seed] for each in by_seed}, norm, below)
         ),
     )
 

@@ -135,13 +135,13 @@ def loss_table(rows: Sequence[StyleRow], terminal: str) -> Table:
         fair = loss in published.LOSSES and alike(rows)
         flags = leaders([row.spread(loss).mean for row in rows], digits_of(rows, loss), lowest=True)
         lowest[loss] = [fair and flag for flag in flags]
-    shown = []
+    lines = []
     for place, row in enumerate(rows):
         losses = [Cell(row.spread(loss).text(digits_of(rows, loss)), strong=lowest[loss][place]) for loss in LOSSES]
         rest = (Cell(row.seconds.text(0)), Cell(row.steps_text))
-        shown.append(Row(Head(row.norm, (row.runs_text,), norm=row.norm), (*losses, *rest)))
+        lines.append(Row(Head(row.norm, (row.runs_text,), norm=row.norm), (*losses, *rest)))
     return Table(
-        "norm", (*map(Head, LOSSES), Head("seconds", ("a run",)), Head("steps")), tuple(shown), terminal=terminal
+        "norm", (*map(Head, LOSSES), Head("seconds", ("a run",)), Head("steps")), tuple(lines), terminal=terminal
     )
 
 
@@ -167,18 +167,18 @@ def _published_table() -> Table:
 
 
 def _gate_blocks(runs: Sequence[FinishedRun], rows: Sequence[GateRow], schedule: str | None) -> list[Block]:
-    shown = []
+    lines = []
     for row in rows:
         ends = [share_text(row.shares.fractions[place]) for place in (0, -1)]
         cells = map(Cell, (number(row.shares.count, 0), number(row.shares.mean, 2), *ends))
-        shown.append(
+        lines.append(
             Row(Head(row.part or row.task, ("" if row.part else row.name,), quiet=bool(row.part)), tuple(cells))
         )
     heads = tuple(map(Head, ("gates", "mean", "below 0.1", "above 0.9")))
     return [
         Text(gate_sentence(rows), terminal=True),
         Text(GATES_TEXT, "soft"),
-        Table("network", heads, tuple(shown)),
+        Table("network", heads, tuple(lines)),
         Gallery([*gate_histograms(rows, schedule), *drawings.gate_layers(runs, schedule)]),
     ]
 

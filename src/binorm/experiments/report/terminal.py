@@ -16,13 +16,13 @@ _NAME_WIDTH = 34  # of a row's name; longer ones go on below
 
 def as_terminal(page: Page) -> RenderableType:
     """Title, schedule and notes with the tables and sentences that are for the terminal, within `WIDTH` columns."""
-    shown = [block for block in page.blocks() if getattr(block, "terminal", "")]
+    blocks = [block for block in page.blocks() if getattr(block, "terminal", "")]
     parts: list[RenderableType] = [TerminalText(page.title, style="bold")]
     if page.schedule:
         parts.append(TerminalText(page.schedule, style="yellow"))
-    if not any(isinstance(block, Table) for block in shown):
+    if not any(isinstance(block, Table) for block in blocks):
         parts.append(TerminalText(page.summary))
-    for block in shown:
+    for block in blocks:
         if isinstance(block, Table):
             parts += terminal_tables(block)
         elif isinstance(block, Text):
@@ -67,25 +67,25 @@ def _fits(table: Table, places: Sequence[int]) -> bool:
 
 def _terminal_table(table: Table) -> TerminalTable:
     title = TerminalText(table.terminal, style="italic")
-    shown = TerminalTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    shown.add_column(TerminalText(table.corner), max_width=_NAME_WIDTH, overflow="fold", vertical="top")
+    made = TerminalTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    made.add_column(TerminalText(table.corner), max_width=_NAME_WIDTH, overflow="fold", vertical="top")
     seen = ""
     for head in table.columns:
         above = f"{head.group if head.group != seen else ''}\n" if table.groups else ""
         text = TerminalText(above, style="dim" if head.quiet else "") + _terminal_cell(head)
-        shown.add_column(text, justify="left" if head.words else "right", vertical="top")
+        made.add_column(text, justify="left" if head.words else "right", vertical="top")
         seen = head.group
     seen = ""
     for row in table.rows:
         if row.head.group != seen:
-            shown.add_section()
-            shown.add_row(TerminalText(row.head.group, style="bold"))
+            made.add_section()
+            made.add_row(TerminalText(row.head.group, style="bold"))
             seen = row.head.group
         if row.head.total:
-            shown.add_section()
+            made.add_section()
         indent = TerminalText("  " if row.head.group else "")
-        shown.add_row(indent + _terminal_cell(row.head), *map(_terminal_cell, row.cells))
-    return shown
+        made.add_row(indent + _terminal_cell(row.head), *map(_terminal_cell, row.cells))
+    return made
 
 
 def _terminal_cell(cell: Cell) -> TerminalText:

@@ -144,8 +144,8 @@ def read_features(folder: Path) -> Features | None:
     for name, rows in features.items():
         fine = rows.ndim == 2 and rows.shape[1] > 0 and labels[name].shape == rows.shape[:1]
         check(fine, path, f"{name!r} should have a row of features and a label for each picture")
-        known = ((labels[name] >= 0) & (labels[name] < len(classes))).all()
-        check(bool(known), path, f"a label of {name!r} is unknown")
+        valid = ((labels[name] >= 0) & (labels[name] < len(classes))).all()
+        check(bool(valid), path, f"a label of {name!r} is unknown")
     check(len({rows.shape[1] for rows in features.values()}) <= 1, path, "features of its domains differ in length")
     return Features(classes, features, labels)
 
