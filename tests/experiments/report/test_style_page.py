@@ -213,7 +213,7 @@ def test_runs_that_differ_are_noted(tmp_path):
     assert any("configuration.style: udnie.jpg" in note for note in notes)
     assert "1,000" in report.terminal
     assert "600" in report.terminal
-    assert "runs are of different lengths" in report.conclusion
+    assert "runs are of different lengths" in report.entries["conclusion"]
 
 
 def test_text_from_run_files_is_never_markup(tmp_path):
