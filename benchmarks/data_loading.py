@@ -31,9 +31,9 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from binorm.experiments.common.machine import describe_machine, describe_versions
-from binorm.experiments.data import imagenet
+from binorm.experiments.data.batches.streaming import StreamedEvaluationBatches, StreamedTrainingBatches
 from binorm.experiments.data.dataset import EncodedSet
-from binorm.experiments.data.streaming import StreamedEvaluationBatches, StreamedTrainingBatches
+from binorm.experiments.data.readers import imagenet
 from binorm.experiments.recipes.base import Recipe
 
 ENLARGED = (500, 375)

@@ -19,8 +19,8 @@ import torch
 from step_time import seconds
 
 from binorm.experiments.common.machine import describe_machine, describe_versions
+from binorm.experiments.data.batches.domain_batches import DomainBatch, DomainBatches
 from binorm.experiments.data.dataset import Dataset, ImageSet, UnlabelledSet
-from binorm.experiments.data.domain_batches import DomainBatch, DomainBatches
 from binorm.experiments.models import create
 from binorm.experiments.recipes.base import Recipe
 from binorm.experiments.training.tasks.domains import DomainClassification

@@ -8,7 +8,7 @@ import torch
 from binorm import BatchInstanceNorm2d
 from binorm.experiments.analysis.responses import Channel, lowest_gates, strongest_responses, write_responses
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.data.batches import EvaluationBatches
+from binorm.experiments.data.batches.batches import EvaluationBatches
 from binorm.experiments.models import create
 from binorm.experiments.runs.checkpoint import load_network
 

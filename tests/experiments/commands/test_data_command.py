@@ -11,9 +11,9 @@ from torchvision_trees import write_mnist
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data import load_domains
-from binorm.experiments.data.cache import cache_folder
 from binorm.experiments.data.describe import data_table, describe, prepare, verify
 from binorm.experiments.data.entries import DATASETS
+from binorm.experiments.data.readers.cache import cache_folder
 
 REAL = Path("/work/shared/data")
 
@@ -191,7 +191,7 @@ def test_preparation_of_domains_fills_the_cache_for_every_choice_of_them(tmp_pat
         "domains: 4 + 1 day and 4 + 1 night pictures, train + test, of the classes cat, of 8x8 pixels, 0"
     )
     assert said.endswith("left out because they are broken: night/owl/001.png")
-    monkeypatch.setattr("binorm.experiments.data.domain_folders.read_pictures", None)
+    monkeypatch.setattr("binorm.experiments.data.readers.domain_folders.read_pictures", None)
     for only in (["day"], ["night"]):
         load_domains("domains", tmp_path, 8, only=only)
 

@@ -144,7 +144,7 @@ def test_domains_are_looked_for_in_the_data_folder(tmp_path, monkeypatch):
 def test_imagenet_is_read_by_its_own_module(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "binorm.experiments.data.imagenet.load", lambda path, image_size: asked.append((path, image_size))
+        "binorm.experiments.data.readers.imagenet.load", lambda path, image_size: asked.append((path, image_size))
     )
     data.load("imagenet", tmp_path, 128)
     assert asked == [(tmp_path, 128)]

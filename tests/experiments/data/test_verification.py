@@ -5,7 +5,7 @@ from PIL import Image
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import Dataset, EncodedPicture, ImageSet
-from binorm.experiments.data.file_tree import open_tree
+from binorm.experiments.data.readers.file_tree import open_tree
 from binorm.experiments.data.verification import Examined, Verification, check, examine_dataset, examine_files
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.run_files import weights_of
 from binorm.experiments.common.tensors import load_state_dict
-from binorm.experiments.data.batches import evaluation_batches
+from binorm.experiments.data.batches.batches import evaluation_batches
 from binorm.experiments.runs.checkpoint import load_network
 from binorm.experiments.training.protocols import Loader
 from binorm.experiments.training.settings import choose_settings

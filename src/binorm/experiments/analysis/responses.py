@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import write_bytes_atomically, write_text_atomically
-from binorm.experiments.data.batches import EVALUATION_BATCH, EvaluationBatches
+from binorm.experiments.data.batches.batches import EVALUATION_BATCH, EvaluationBatches
 from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.report.figure_style import for_print
 from binorm.experiments.report.response_figures import response_figure

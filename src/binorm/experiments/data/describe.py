@@ -10,12 +10,12 @@ from rich.text import Text
 from torch import Tensor
 
 from binorm.experiments.common.errors import UserError, known
-from binorm.experiments.data.cache import cache_folder
 from binorm.experiments.data.catalog import data_root, find, load, load_domains, locate
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.domains import few
 from binorm.experiments.data.entries import DATASETS, Entry
-from binorm.experiments.data.torchvision_sets import is_present
+from binorm.experiments.data.readers.cache import cache_folder
+from binorm.experiments.data.readers.torchvision_sets import is_present
 from binorm.experiments.data.verification import Verification, check, examine_dataset
 
 EMBEDDED = "embedded"

@@ -7,7 +7,7 @@ import torch
 
 from binorm.experiments.common.errors import UserError, known
 from binorm.experiments.data.dataset import Dataset, ImageSet
-from binorm.experiments.data.torchvision_table import TEST_SHARE
+from binorm.experiments.data.readers.torchvision_table import TEST_SHARE
 from binorm.experiments.data.validation import hold_out
 from binorm.experiments.recipes.base import VALIDATION
 

@@ -6,7 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.data import (
+from binorm.experiments.data.dataset import Dataset
+from binorm.experiments.data.domains import DomainSet, mixed
+from binorm.experiments.data.readers import (
     characters,
     cifar,
     digit_domains,
@@ -15,10 +17,8 @@ from binorm.experiments.data import (
     tiny_imagenet,
     torchvision_sets,
 )
-from binorm.experiments.data.dataset import Dataset
-from binorm.experiments.data.domain_table import FOLDER_SETS, FolderSet
-from binorm.experiments.data.domains import DomainSet, mixed
-from binorm.experiments.data.torchvision_table import TEST_SHARE, TORCHVISION_SETS, TorchvisionSet
+from binorm.experiments.data.readers.domain_table import FOLDER_SETS, FolderSet
+from binorm.experiments.data.readers.torchvision_table import TEST_SHARE, TORCHVISION_SETS, TorchvisionSet
 from binorm.experiments.data.verification import Examined
 
 OWN_SPLIT = f"{TEST_SHARE:.0%} of each class, drawn with a fixed seed, are the test set"
@@ -96,7 +96,7 @@ def _required(path: Path | None) -> Path:
 
 
 def _imagenet(path: Path | None, image_size: int) -> Dataset:
-    from binorm.experiments.data import imagenet
+    from binorm.experiments.data.readers import imagenet
 
     return imagenet.load(_required(path), image_size)
 

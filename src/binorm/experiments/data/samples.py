@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from binorm.experiments.common.files import replacing
+from binorm.experiments.data.batches.transforms import CentreCrop, ignore_metadata_warnings
 from binorm.experiments.data.dataset import Dataset, EncodedSet, ImageSet
-from binorm.experiments.data.image_folder import BrokenPictureError
-from binorm.experiments.data.transforms import CentreCrop, ignore_metadata_warnings
+from binorm.experiments.data.readers.image_folder import BrokenPictureError
 
 ROWS, COLUMNS = 3, 10
 ENCODED_SIZE = 64  # of pictures that come in any size

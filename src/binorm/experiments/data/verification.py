@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import Dataset, EncodedSet, ImageSet
-from binorm.experiments.data.file_tree import FileTree
-from binorm.experiments.data.image_folder import BrokenPictureError, Labelled, opened
+from binorm.experiments.data.readers.file_tree import FileTree
+from binorm.experiments.data.readers.image_folder import BrokenPictureError, Labelled, opened
 
 NARROW = 4  # pixels; a picture with a shorter side shows next to nothing
 EXAMPLES = 5

@@ -12,9 +12,9 @@ from binorm.experiments.common.errors import DivergenceError, UserError, known
 from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.common.run_files import SCHEDULE_FILE
 from binorm.experiments.common.text import duration
+from binorm.experiments.data.batches.domain_batches import steps_an_epoch
+from binorm.experiments.data.batches.streaming import IMAGE_SIZE
 from binorm.experiments.data.dataset import Dataset, ImageSet
-from binorm.experiments.data.domain_batches import steps_an_epoch
-from binorm.experiments.data.streaming import IMAGE_SIZE
 from binorm.experiments.models import check_name
 from binorm.experiments.models.norms import NORMS
 from binorm.experiments.models.pretrained import check_weights

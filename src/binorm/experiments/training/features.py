@@ -9,9 +9,9 @@ from torch import Tensor
 
 from binorm.experiments.common.files import write_bytes_atomically
 from binorm.experiments.common.run_files import FEATURES_FILE
-from binorm.experiments.data.augmentation import resized
+from binorm.experiments.data.batches.augmentation import resized
+from binorm.experiments.data.batches.normalization import Normalizer
 from binorm.experiments.data.dataset import Dataset, ImageSet
-from binorm.experiments.data.normalization import Normalizer
 from binorm.experiments.training.settings import Settings
 from binorm.experiments.training.tasks.domains import DomainClassification
 

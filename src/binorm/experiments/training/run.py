@@ -13,9 +13,9 @@ import yaml
 from binorm.experiments.common.errors import DivergenceError, UserError
 from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.common.run_files import LAST_CHECKPOINT, WEIGHTS_FILE, weights_of
-from binorm.experiments.data.batches import evaluation_batches, training_batches
+from binorm.experiments.data.batches.batches import evaluation_batches, training_batches
+from binorm.experiments.data.batches.domain_batches import DomainBatches, pictures_a_step, steps_an_epoch
 from binorm.experiments.data.dataset import Dataset
-from binorm.experiments.data.domain_batches import DomainBatches, pictures_a_step, steps_an_epoch
 from binorm.experiments.data.samples import write_samples
 from binorm.experiments.models import create
 from binorm.experiments.recipes.base import Recipe

@@ -16,7 +16,7 @@ from torch import Tensor
 from binorm.experiments.common.errors import DivergenceError, UserError, known
 from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.common.run_files import LAST_CHECKPOINT, STYLE_FILE
-from binorm.experiments.data.image_folder import BrokenPictureError, opened
+from binorm.experiments.data.readers.image_folder import BrokenPictureError, opened
 from binorm.experiments.recipes.stylization import StyleRecipe
 from binorm.experiments.runs.folder import run_facts, run_status, sole_use
 from binorm.experiments.style.network import STYLE_NORMS, StyleNetwork

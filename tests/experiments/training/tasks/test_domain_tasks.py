@@ -10,8 +10,8 @@ from torch import nn
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.tensors import load_state_dict
+from binorm.experiments.data.batches.domain_batches import DomainBatches
 from binorm.experiments.data.dataset import ImageSet
-from binorm.experiments.data.domain_batches import DomainBatches
 from binorm.experiments.data.domains import Domain
 from binorm.experiments.models import create
 from binorm.experiments.runs.checkpoint import load_network

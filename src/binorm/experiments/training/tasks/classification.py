@@ -12,9 +12,9 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from binorm import param_groups
 from binorm.experiments.common.errors import DivergenceError
-from binorm.experiments.data.batches import AnyTrainingBatches
-from binorm.experiments.data.domain_batches import DomainBatches
-from binorm.experiments.data.seeds import epoch_seed
+from binorm.experiments.data.batches.batches import AnyTrainingBatches
+from binorm.experiments.data.batches.domain_batches import DomainBatches
+from binorm.experiments.data.batches.seeds import epoch_seed
 from binorm.experiments.models.head import find_head
 from binorm.experiments.recipes.base import Recipe
 

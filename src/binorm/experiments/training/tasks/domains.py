@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from binorm.experiments.data.domain_batches import DomainBatch, DomainBatches
+from binorm.experiments.data.batches.domain_batches import DomainBatch, DomainBatches
 from binorm.experiments.models.domain_statistics import DomainStatistics
 from binorm.experiments.models.head import FeatureTap
 from binorm.experiments.recipes.base import Recipe
