@@ -1,4 +1,3 @@
-import dataclasses
 import io
 from pathlib import Path
 
@@ -217,11 +216,11 @@ def test_preparation_of_embedded_data_is_not_needed():
 def test_preparation_downloads_what_is_absent_and_nothing_else(tmp_path, monkeypatch):
     asked = []
 
-    def download(path):
+    def download(entry, path):
         asked.append(path)
         write_mnist(path)
 
-    monkeypatch.setitem(DATASETS, "mnist", dataclasses.replace(DATASETS["mnist"], download=download))
+    monkeypatch.setattr(type(DATASETS["mnist"]), "download", download)
     for _ in ("absent", "there"):
         assert prepare("mnist", tmp_path / "new").startswith("mnist: 6 train and 6 test pictures of 32x32")
     assert asked == [tmp_path / "new"]

@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from binorm.experiments.common.errors import UserError, known
-from binorm.experiments.data.dataset import Dataset, ImageSet
-from binorm.experiments.data.readers.torchvision_table import TEST_SHARE
-from binorm.experiments.data.validation import hold_out
+from binorm.experiments.data.dataset import TEST_SHARE, Dataset, ImageSet, hold_out
 from binorm.experiments.recipes.base import VALIDATION
 
 FEW = 12  # names that an error lists

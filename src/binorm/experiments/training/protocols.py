@@ -10,10 +10,10 @@ from pathlib import Path
 
 from binorm.experiments import data
 from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.data import domains as several
-from binorm.experiments.data.dataset import Dataset, ImageSet, UnlabelledSet
+from binorm.experiments.data.dataset import Dataset, ImageSet, UnlabelledSet, hold_out
 from binorm.experiments.data.domains import Domain, DomainSet, joined, together
-from binorm.experiments.data.validation import hold_out
 from binorm.experiments.recipes.base import BASELINES, FIELDS, VALIDATION, Recipe
 from binorm.experiments.training.methods import METHODS
 from binorm.experiments.training.tasks import TASKS
@@ -21,7 +21,7 @@ from binorm.experiments.training.tasks import TASKS
 DOMAIN_FIELDS = ("method", "source", "target", "steps", "statistics", "shared_classes")
 EACH = "each"  # as --source of mixed training: one network for each single domain
 NORMALIZATIONS = {
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
     "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from binorm.experiments.common.errors import DivergenceError, UserError, known
 from binorm.experiments.common.files import write_text_atomically
+from binorm.experiments.common.images import BrokenImageError, open_image
 from binorm.experiments.common.run_files import LAST_CHECKPOINT, STYLE_FILE
-from binorm.experiments.data.readers.image_folder import BrokenPictureError, opened
 from binorm.experiments.recipes.stylization import StyleRecipe
 from binorm.experiments.runs.folder import run_facts, run_status, sole_use
 from binorm.experiments.style.network import STYLE_NORMS, StyleNetwork
@@ -89,13 +89,13 @@ def read_style_picture(path: Path, short_side: int) -> Tensor:
     except OSError as error:
         raise UserError(f"cannot read the style picture {path}: {error.strerror or error}: check --style") from error
     try:
-        with opened(data) as picture:
+        with open_image(data) as picture:
             scale = short_side / min(picture.size)
             size = (max(short_side, round(scale * picture.width)), max(short_side, round(scale * picture.height)))
             pixels = torch.frombuffer(
                 bytearray(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).tobytes()), dtype=torch.uint8
             )
-    except BrokenPictureError as error:
+    except BrokenImageError as error:
         raise UserError(f"the style picture {path} cannot be decoded ({error}): check --style") from error
     return pixels.view(1, size[1], size[0], 3).permute(0, 3, 1, 2).float() / 255
 

@@ -8,8 +8,8 @@ from PIL import Image
 from scipy.stats import ks_2samp
 from torchvision.transforms import RandomResizedCrop, v2
 
+from binorm.experiments.common.images import BrokenImageError
 from binorm.experiments.data.batches.transforms import CentreCrop, PaddedCrop, ResizedCrop, resized_crop_box
-from binorm.experiments.data.readers.image_folder import BrokenPictureError
 
 
 def _random(seed=0):
@@ -109,7 +109,7 @@ def test_a_rotation_that_exif_asks_for_is_ignored_as_in_published_accuracies():
 @pytest.mark.parametrize("keep", [0, 10, 200, 0.5])
 def test_a_truncated_picture_is_broken(keep):
     data = encode(photograph(5, (200, 200)))
-    with pytest.raises(BrokenPictureError):
+    with pytest.raises(BrokenImageError):
         CentreCrop(32, 32)(data[: keep if isinstance(keep, int) else int(keep * len(data))])
 
 
@@ -117,5 +117,5 @@ def test_a_picture_of_absurd_size_is_broken_before_it_is_decoded():
     data = bytearray(encode(photograph(6, (16, 16))))
     marker = data.index(b"\xff\xc0")
     data[marker + 5 : marker + 9] = b"\x27\x10\x1b\x58"  # 10,000 x 7,000
-    with pytest.raises(BrokenPictureError, match="7000x10000 pixels"):
+    with pytest.raises(BrokenImageError, match="7000x10000 pixels"):
         CentreCrop(32, 32)(bytes(data))

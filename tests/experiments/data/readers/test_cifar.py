@@ -9,17 +9,16 @@ from cifar_trees import write_batches, write_fine_batches, write_pictures
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.readers.cifar import (
+    CIFAR10,
     CIFAR10_CLASSES,
+    CIFAR100,
     CIFAR100_CLASSES,
-    examine,
-    load_cifar10,
-    load_cifar100,
 )
 
 
 def test_reads_published_batches_as_rows_of_red_green_blue(tmp_path):
     written = write_batches(tmp_path / "cifar-10-batches-py")
-    data = load_cifar10(tmp_path)
+    data = CIFAR10.load(tmp_path)
     assert len(data.train) == 20
     assert len(data.evaluation["test"]) == 4
     rows, labels = written["data_batch_2"]
@@ -33,7 +32,7 @@ def test_reads_published_tar_file(tmp_path):
     archive = tmp_path / "cifar-10-python.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(tmp_path / "cifar-10-batches-py", "cifar-10-batches-py")
-    assert torch.equal(load_cifar10(archive).train.images, load_cifar10(tmp_path / "cifar-10-batches-py").train.images)
+    assert torch.equal(CIFAR10.load(archive).train.images, CIFAR10.load(tmp_path / "cifar-10-batches-py").train.images)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -42,7 +41,7 @@ def test_reads_picture_folder_and_zip(tmp_path, packed):
     path = tmp_path / "cifar10"
     if packed:
         path = tmp_path / shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "cifar10")
-    data = load_cifar10(path)
+    data = CIFAR10.load(path)
     assert data.classes == CIFAR10_CLASSES
     assert data.train.labels.tolist() == [label for label in range(10) for _ in range(2)]
     assert torch.equal(data.evaluation["test"].images[3], torch.from_numpy(written["test/automobile/0001.png"].copy()))
@@ -50,18 +49,18 @@ def test_reads_picture_folder_and_zip(tmp_path, packed):
 
 def test_second_load_comes_from_the_cache_bit_for_bit(tmp_path, monkeypatch):
     write_pictures(tmp_path)
-    first = load_cifar10(tmp_path)
+    first = CIFAR10.load(tmp_path)
     monkeypatch.setattr("binorm.experiments.data.readers.cifar._read", lambda kind, tree: pytest.fail("decoded again"))
-    second = load_cifar10(tmp_path)
+    second = CIFAR10.load(tmp_path)
     assert torch.equal(first.train.images, second.train.images)
     assert torch.equal(first.evaluation["test"].labels, second.evaluation["test"].labels)
 
 
 def test_changed_data_is_decoded_again(tmp_path):
     write_pictures(tmp_path)
-    before = load_cifar10(tmp_path)
+    before = CIFAR10.load(tmp_path)
     (tmp_path / "train" / "cat" / "0000.png").unlink()
-    assert len(load_cifar10(tmp_path).train) == len(before.train) - 1
+    assert len(CIFAR10.load(tmp_path).train) == len(before.train) - 1
 
 
 def test_broken_training_picture_is_named_and_left_out(tmp_path):
@@ -69,7 +68,7 @@ def test_broken_training_picture_is_named_and_left_out(tmp_path):
     broken = tmp_path / "train" / "dog" / "0001.png"
     broken.write_bytes(broken.read_bytes()[:100])
     for _ in ("decoded", "from the cache"):
-        data = load_cifar10(tmp_path)
+        data = CIFAR10.load(tmp_path)
         assert data.skipped == ("train/dog/0001.png",)
         assert len(data.train) == 19
 
@@ -78,30 +77,30 @@ def test_broken_test_picture_is_an_error_that_names_it(tmp_path):
     write_pictures(tmp_path)
     (tmp_path / "test" / "dog" / "0001.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"test/dog/0001\.png .* broken \(not a picture\)"):
-        load_cifar10(tmp_path)
+        CIFAR10.load(tmp_path)
 
 
 def test_wrong_classes_are_named(tmp_path):
     write_pictures(tmp_path)
     (tmp_path / "train" / "cat").rename(tmp_path / "train" / "kitten")
     with pytest.raises(UserError, match="without cat and with the unknown kitten"):
-        load_cifar10(tmp_path)
+        CIFAR10.load(tmp_path)
 
 
 def test_other_size_is_an_error(tmp_path):
     write_pictures(tmp_path, size=(64, 48))
     with pytest.raises(UserError, match="is 64x48 pixels, expected 32x32"):
-        load_cifar10(tmp_path)
+        CIFAR10.load(tmp_path)
 
 
 def test_empty_folder_says_what_was_expected(tmp_path):
     with pytest.raises(UserError, match=r"no pictures for train .* expected train/<class>/"):
-        load_cifar10(tmp_path)
+        CIFAR10.load(tmp_path)
 
 
 def test_absent_place_is_named(tmp_path):
     with pytest.raises(UserError, match="there is no data at .*nowhere"):
-        load_cifar10(tmp_path / "nowhere")
+        CIFAR10.load(tmp_path / "nowhere")
 
 
 def test_truncated_zip_is_an_error(tmp_path):
@@ -110,14 +109,14 @@ def test_truncated_zip_is_an_error(tmp_path):
     shutil.make_archive(str(path.with_suffix("")), "zip", tmp_path, "cifar10")
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(UserError, match=r"c\.zip"):
-        load_cifar10(path)
+        CIFAR10.load(path)
 
 
 def test_missing_batch_is_named(tmp_path):
     write_batches(tmp_path)
     (tmp_path / "data_batch_3").unlink()
     with pytest.raises(UserError, match="not data_batch_3"):
-        load_cifar10(tmp_path)
+        CIFAR10.load(tmp_path)
 
 
 def test_truncated_batch_is_an_error(tmp_path):
@@ -125,7 +124,7 @@ def test_truncated_batch_is_an_error(tmp_path):
     file = tmp_path / "data_batch_3"
     file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(UserError, match="data_batch_3 .* not a whole CIFAR-10 batch"):
-        load_cifar10(tmp_path)
+        CIFAR10.load(tmp_path)
 
 
 class _Malicious:
@@ -141,7 +140,7 @@ def test_malicious_batch_is_refused_and_not_run(tmp_path):
     trace = tmp_path / "it ran"
     (tmp_path / "data" / "data_batch_1").write_bytes(pickle.dumps(_Malicious(trace)))
     with pytest.raises(UserError, match="asks for posix.mkdir"):
-        load_cifar10(tmp_path / "data")
+        CIFAR10.load(tmp_path / "data")
     assert not trace.exists()
 
 
@@ -153,7 +152,7 @@ def test_cifar100_has_the_published_fine_classes_in_their_order():
 
 def test_cifar100_reads_fine_labels_of_published_batches(tmp_path):
     written = write_fine_batches(tmp_path / "cifar-100-python")
-    data = load_cifar100(tmp_path)
+    data = CIFAR100.load(tmp_path)
     assert data.name == "cifar100"
     assert data.classes == CIFAR100_CLASSES
     rows, labels = written["train"]
@@ -168,7 +167,7 @@ def test_cifar100_reads_published_tar_file_without_meta(tmp_path):
     archive = tmp_path / "cifar-100-python.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(tmp_path / "cifar-100-python", "cifar-100-python")
-    assert len(load_cifar100(archive).train) == 6
+    assert len(CIFAR100.load(archive).train) == 6
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -177,7 +176,7 @@ def test_cifar100_reads_pictures_even_of_the_class_train(tmp_path, packed):
     path = tmp_path / "cifar100"
     if packed:
         path = tmp_path / shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "cifar100")
-    data = load_cifar100(path)
+    data = CIFAR100.load(path)
     train = CIFAR100_CLASSES.index("train")
     assert data.evaluation["test"].labels.tolist() == list(range(100))
     assert torch.equal(data.train.images[train], torch.from_numpy(written["train/train/0000.png"].copy()))
@@ -186,7 +185,7 @@ def test_cifar100_reads_pictures_even_of_the_class_train(tmp_path, packed):
 def test_both_sets_are_normalized_alike(tmp_path):
     write_batches(tmp_path / "10")
     write_fine_batches(tmp_path / "100")
-    ten, hundred = load_cifar10(tmp_path / "10"), load_cifar100(tmp_path / "100")
+    ten, hundred = CIFAR10.load(tmp_path / "10"), CIFAR100.load(tmp_path / "100")
     assert (ten.mean, ten.std) == (hundred.mean, hundred.std)
 
 
@@ -199,16 +198,16 @@ def test_each_set_names_its_sister(tmp_path, pictures):
         write_batches(tmp_path / "10")
         write_fine_batches(tmp_path / "100")
     with pytest.raises(UserError, match="holds CIFAR-100, not CIFAR-10: choose the data set cifar100"):
-        load_cifar10(tmp_path / "100")
+        CIFAR10.load(tmp_path / "100")
     with pytest.raises(UserError, match="holds CIFAR-10, not CIFAR-100: choose the data set cifar10"):
-        load_cifar100(tmp_path / "10")
+        CIFAR100.load(tmp_path / "10")
 
 
 def test_both_sets_can_lie_in_one_folder(tmp_path):
     write_batches(tmp_path / "cifar-10-batches-py")
     write_fine_batches(tmp_path / "cifar-100-python")
-    assert len(load_cifar10(tmp_path).train) == 20
-    assert len(load_cifar100(tmp_path).train) == 6
+    assert len(CIFAR10.load(tmp_path).train) == 20
+    assert len(CIFAR100.load(tmp_path).train) == 6
 
 
 @pytest.mark.parametrize("change", [{b"fine_labels": [100] * 6}, {b"fine_labels": [0] * 5}, {b"data": [0]}])
@@ -217,29 +216,29 @@ def test_cifar100_batch_with_other_content_is_an_error(tmp_path, change):
     batch = pickle.loads((tmp_path / "train").read_bytes(), encoding="bytes")
     (tmp_path / "train").write_bytes(pickle.dumps(batch | change, protocol=2))
     with pytest.raises(UserError, match=r"train in .* (labels outside 0\.\.99|not a whole CIFAR-100 batch)"):
-        load_cifar100(tmp_path)
+        CIFAR100.load(tmp_path)
 
 
 def test_coarse_labels_alone_are_not_enough(tmp_path):
     write_fine_batches(tmp_path)
     (tmp_path / "test").write_bytes(pickle.dumps({b"data": [], b"coarse_labels": []}, protocol=2))
     with pytest.raises(UserError, match="not a whole CIFAR-100 batch .*fine_labels"):
-        load_cifar100(tmp_path)
+        CIFAR100.load(tmp_path)
 
 
 def test_examination_finds_every_broken_picture_and_ignores_the_cache(tmp_path):
     write_pictures(tmp_path)
-    load_cifar10(tmp_path)
+    CIFAR10.load(tmp_path)
     for name in ("train/dog/0001.png", "test/cat/0000.png"):
         stat = (tmp_path / name).stat()
         (tmp_path / name).write_bytes(bytes(stat.st_size))
         os.utime(tmp_path / name, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    broken = [each.name for each in examine(tmp_path, "cifar10") if each.fault]
+    broken = [each.name for each in CIFAR10.examine(tmp_path) if each.fault]
     assert broken == ["train/dog/0001.png", "test/cat/0000.png"]
 
 
 def test_examination_counts_published_batches(tmp_path):
     write_batches(tmp_path)
-    found = list(examine(tmp_path, "cifar10"))
+    found = list(CIFAR10.examine(tmp_path))
     assert [each.split for each in found] == ["train"] * 20 + ["test"] * 4
     assert {each.size for each in found} == {(32, 32)}

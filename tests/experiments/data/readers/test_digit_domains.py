@@ -10,9 +10,8 @@ from torchvision_trees import write_mnist, write_svhn, write_usps
 
 from binorm.experiments import data
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.data.catalog import find
 from binorm.experiments.data.readers import digit_domains, mnist_m
-from binorm.experiments.data.readers.digit_domains import examine, is_present, names_at
+from binorm.experiments.data.readers.digit_domains import DIGIT_DOMAINS
 
 DOMAINS = ("mnist", "mnist-m", "usps", "svhn")
 REAL = Path("/work/shared/data")
@@ -106,7 +105,7 @@ def test_photographs_may_be_packed_or_not(tmp_path, place):
         )
         Path(made).rename(tmp_path / place)
         shutil.rmtree(tmp_path / name)
-    assert names_at(tmp_path) == ("mnist", "mnist-m")
+    assert DIGIT_DOMAINS.names_at(tmp_path) == ("mnist", "mnist-m")
     assert len(_load(tmp_path, "mnist-m")["mnist-m"].train) == 6
 
 
@@ -177,18 +176,18 @@ def test_too_many_pictures_for_memory_are_refused(tmp_path):
 
 def test_a_folder_with_two_domains_is_found(tmp_path):
     write_mnist(tmp_path)
-    assert not is_present(tmp_path)
-    assert find("digit-domains", tmp_path) is None
+    assert not DIGIT_DOMAINS.is_present(tmp_path)
+    assert DIGIT_DOMAINS.find(tmp_path) is None
     write_usps_arrays(tmp_path)
-    assert names_at(tmp_path) == ("mnist", "usps")
-    assert find("digit-domains", tmp_path) == tmp_path
+    assert DIGIT_DOMAINS.names_at(tmp_path) == ("mnist", "usps")
+    assert DIGIT_DOMAINS.find(tmp_path) == tmp_path
     assert data.domain_names("digit-domains", tmp_path) == DOMAINS
 
 
 def test_every_digit_of_the_domains_that_are_there_is_examined(tmp_path):
     write_digit_domains(tmp_path)
     shutil.rmtree(tmp_path / "MNIST")
-    found = list(examine(tmp_path))
+    found = list(DIGIT_DOMAINS.examine(tmp_path))
     splits = [each.split for each in found]
     assert {split: splits.count(split) for split in splits} == {
         "usps train": 12,
@@ -202,4 +201,4 @@ def test_every_digit_of_the_domains_that_are_there_is_examined(tmp_path):
 
 @pytest.mark.skipif(not (REAL / "photos.zip").exists(), reason="the real digits and photographs are not here")
 def test_real_domains_are_all_there_but_svhn():
-    assert names_at(REAL) == ("mnist", "mnist-m", "usps")
+    assert DIGIT_DOMAINS.names_at(REAL) == ("mnist", "mnist-m", "usps")

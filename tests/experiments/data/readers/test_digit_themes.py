@@ -9,13 +9,13 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from binorm.experiments.data.readers import digit_themes as digit_styles
-from binorm.experiments.data.readers.digit_themes import TRAINING_STYLES, UNSEEN_STYLES, Style, draw
+from binorm.experiments.data.readers import digit_themes
+from binorm.experiments.data.readers.digit_themes import TRAINING_THEMES, UNSEEN_THEMES, Theme, draw
 
-ALL_STYLES = TRAINING_STYLES + UNSEEN_STYLES
-each_style = pytest.mark.parametrize("style", ALL_STYLES, ids=lambda style: style.name)
+ALL_THEMES = TRAINING_THEMES + UNSEEN_THEMES
+each_theme = pytest.mark.parametrize("theme", ALL_THEMES, ids=lambda theme: theme.name)
 # Even light, no texture and full cover: a picture of nothing but its paper's and its ink's colour.
-PLAIN = Style(
+PLAIN = Theme(
     "plain",
     paper=((0.0, 0.0, 0.6), (0.0, 0.0, 0.8)),
     ink=((-0.05, 1.0, 0.3), (0.05, 1.0, 0.5)),
@@ -31,11 +31,11 @@ def strokes() -> Tensor:
     return torch.from_numpy(load_digits().images / 16)
 
 
-def drawn(digits: Tensor, styles: Sequence[Style] = ALL_STYLES, seed: int = 0) -> Tensor:
-    return draw(digits, styles, torch.Generator().manual_seed(seed))
+def drawn(digits: Tensor, themes: Sequence[Theme] = ALL_THEMES, seed: int = 0) -> Tensor:
+    return draw(digits, themes, torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("count", [0, 1, digit_styles.BLOCK, digit_styles.BLOCK + 1])
+@pytest.mark.parametrize("count", [0, 1, digit_themes.BLOCK, digit_themes.BLOCK + 1])
 def test_every_digit_becomes_one_rgb_picture(strokes: Tensor, count: int) -> None:
     pictures = drawn(strokes[:count])
     assert pictures.shape == (count, 3, 32, 32)
@@ -49,7 +49,7 @@ def test_one_seed_draws_one_set_of_pictures(strokes: Tensor) -> None:
 
 def test_the_generator_moves_on(strokes: Tensor) -> None:
     generator = torch.Generator().manual_seed(0)
-    first, second = (draw(strokes[:10], ALL_STYLES, generator) for _ in range(2))
+    first, second = (draw(strokes[:10], ALL_THEMES, generator) for _ in range(2))
     assert not torch.equal(first, second)
 
 
@@ -103,8 +103,8 @@ def test_ink_has_a_colour_of_its_range_even_around_red() -> None:
 
 
 def test_half_contrast_goes_half_the_way_to_the_ink() -> None:
-    style = replace(PLAIN, paper=((0.0, 0.0, 1.0),) * 2, ink=((0.0, 0.0, 0.0),) * 2, contrast=(0.5, 0.5))
-    assert set(drawn(BLANK + 1, [style])[:, :, 16, 16].unique().tolist()) <= {127, 128}
+    theme = replace(PLAIN, paper=((0.0, 0.0, 1.0),) * 2, ink=((0.0, 0.0, 0.0),) * 2, contrast=(0.5, 0.5))
+    assert set(drawn(BLANK + 1, [theme])[:, :, 16, 16].unique().tolist()) <= {127, 128}
 
 
 def test_digits_stay_inside_the_picture() -> None:
@@ -130,8 +130,8 @@ def test_light_falls_off_from_the_lamp() -> None:
     assert (pictures.amax((1, 2)) > 1.3 * pictures.amin((1, 2))).all()
 
 
-@pytest.mark.parametrize("texture", digit_styles.TEXTURES)
-def test_textures_stay_within_their_strength(texture: digit_styles.Texture) -> None:
+@pytest.mark.parametrize("texture", digit_themes.TEXTURES)
+def test_textures_stay_within_their_strength(texture: digit_themes.Texture) -> None:
     smooth = drawn(BLANK, [PLAIN]).double()
     rough = drawn(BLANK, [replace(PLAIN, texture=texture, texture_strength=(0.2, 0.2))]).double()
     share = (rough - smooth) / smooth
@@ -140,33 +140,33 @@ def test_textures_stay_within_their_strength(texture: digit_styles.Texture) -> N
     assert share.amax((1, 2, 3)).min() > 0.1
 
 
-def test_styles_are_equally_likely() -> None:
+def test_themes_are_equally_likely() -> None:
     dark, light = (replace(PLAIN, paper=((0.0, 0.0, grey),) * 2) for grey in (0.2, 0.8))
     brightness = drawn(torch.zeros(1000, 8, 8), [dark, light])[:, 0, 0, 0]
     assert 450 < (brightness > 128).sum() < 550
 
 
-@each_style
-def test_sampled_values_stay_in_the_ranges_of_the_style(style: Style) -> None:
-    values = digit_styles._sample([style], 500, torch.Generator().manual_seed(0))
-    for field in digit_styles.LIMITS:
-        low, high = torch.tensor(getattr(style, field), dtype=torch.float64).view(2, -1, 1, 1)
+@each_theme
+def test_sampled_values_stay_in_the_ranges_of_the_theme(theme: Theme) -> None:
+    values = digit_themes._sample([theme], 500, torch.Generator().manual_seed(0))
+    for field in digit_themes.LIMITS:
+        low, high = torch.tensor(getattr(theme, field), dtype=torch.float64).view(2, -1, 1, 1)
         assert (values[field] >= low).all()
         assert (values[field] <= high).all()
         assert ((values[field].amax(0) - values[field].amin(0)) >= 0.95 * (high - low)).all(), "the range is used"
 
 
-def test_unseen_styles_are_others() -> None:
-    names = [style.name for style in ALL_STYLES]
+def test_unseen_themes_are_others() -> None:
+    names = [theme.name for theme in ALL_THEMES]
     assert len(set(names)) == len(names)
-    assert len(TRAINING_STYLES) >= 4
-    assert len(UNSEEN_STYLES) >= 4
+    assert len(TRAINING_THEMES) >= 4
+    assert len(UNSEEN_THEMES) >= 4
 
 
-@each_style
-def test_digits_stay_recognizable(strokes: Tensor, style: Style) -> None:
+@each_theme
+def test_digits_stay_recognizable(strokes: Tensor, theme: Theme) -> None:
     strokes = strokes[::4].float()
-    seen = _against_surroundings(drawn(strokes, [style]).float().mean(1))
+    seen = _against_surroundings(drawn(strokes, [theme]).float().mean(1))
     enlarged = F.interpolate(F.pad(strokes, (1, 1, 1, 1))[:, None], size=(32, 32), mode="bilinear")[:, 0]
     written = _against_surroundings(enlarged)
     shifted = [written.roll((down, right), (1, 2)) for down in (-1, 0, 1) for right in (-1, 0, 1)]
@@ -197,8 +197,8 @@ def test_strokes_outside_0_to_1_are_refused(value: float) -> None:
         drawn(torch.full((2, 8, 8), value))
 
 
-def test_no_styles_are_refused() -> None:
-    with pytest.raises(ValueError, match="at least one style"):
+def test_no_themes_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one theme"):
         drawn(BLANK, [])
 
 
@@ -215,11 +215,11 @@ def test_no_styles_are_refused() -> None:
         ("ink", ((0.0, 0.0, 0.0), (1.0, 1.5, 0.0))),
     ],
 )
-def test_styles_refuse_impossible_ranges(field: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"{field} of style 'plain'"):
+def test_themes_refuse_impossible_ranges(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{field} of theme 'plain'"):
         replace(PLAIN, **{field: value})
 
 
-def test_styles_refuse_unknown_textures() -> None:
-    with pytest.raises(ValueError, match=r"texture of style 'plain' should be one of .* \(got 'fur'\)"):
+def test_themes_refuse_unknown_textures() -> None:
+    with pytest.raises(ValueError, match=r"texture of theme 'plain' should be one of .* \(got 'fur'\)"):
         replace(PLAIN, texture="fur")

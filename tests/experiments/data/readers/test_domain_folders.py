@@ -10,6 +10,7 @@ from PIL import Image
 from binorm.experiments import data
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.readers import domain_folders, image_folder
+from binorm.experiments.data.readers.domain_table import FOLDER_SETS
 
 REAL = Path("/work/shared/data/pacs.zip")
 
@@ -222,7 +223,7 @@ def test_domains_may_have_any_names(tmp_path):
 def test_real_pictures_are_all_found():
     counts = {"art_painting": 2048, "cartoon": 2344, "photo": 1670, "sketch": 3929}
     with domain_folders.open_tree(REAL) as tree:
-        found = domain_folders.find_domains(tree, "pacs")
+        found = domain_folders.find_domains(tree, FOLDER_SETS["pacs"])
     assert {name: len(domain) for name, domain in found.items()} == counts
     assert {domain.classes for domain in found.values()} == {
         ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")

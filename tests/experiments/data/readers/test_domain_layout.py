@@ -28,7 +28,7 @@ LAYOUTS = [
 
 def _find(path, name):
     with open_tree(path) as tree:
-        return find_domains(tree, name)
+        return find_domains(tree, FOLDER_SETS[name])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from cifar_trees import write_pictures
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.data.readers.cifar import load_cifar10
+from binorm.experiments.data.readers.cifar import CIFAR10
 from binorm.experiments.data.readers.file_tree import DamagedFileError, open_tree
 
 
@@ -78,9 +78,9 @@ def test_a_damaged_file_in_a_zip_is_named(tmp_path):
 
 def test_damaged_training_files_are_left_out_and_evaluation_files_are_errors(tmp_path):
     write_pictures(tmp_path / "c")
-    assert load_cifar10(_damaged_zip(tmp_path / "c", "train/dog/0001.png")).skipped == ("train/dog/0001.png",)
+    assert CIFAR10.load(_damaged_zip(tmp_path / "c", "train/dog/0001.png")).skipped == ("train/dog/0001.png",)
     with pytest.raises(UserError, match=r"test/dog/0001\.png .* evaluation needs every picture"):
-        load_cifar10(_damaged_zip(tmp_path / "c", "test/dog/0001.png"))
+        CIFAR10.load(_damaged_zip(tmp_path / "c", "test/dog/0001.png"))
 
 
 def test_folders_behind_links_are_seen(tmp_path):

@@ -10,7 +10,7 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.batches.streaming import StreamedTrainingBatches
 from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.data.readers import encoded
-from binorm.experiments.data.readers.imagenet import load
+from binorm.experiments.data.readers.imagenet import IMAGENET
 from binorm.experiments.data.readers.shards import INDEX_FILE, write_shards
 from binorm.experiments.data.samples import write_samples
 from binorm.experiments.recipes.base import Recipe
@@ -26,7 +26,7 @@ def tree(tmp_path):
 
 @pytest.fixture
 def shards(tree, tmp_path):
-    write_shards(load(tree), tmp_path / "shards", SHARD_BYTES)
+    write_shards(IMAGENET.load(tree), tmp_path / "shards", SHARD_BYTES)
     return tmp_path / "shards"
 
 
@@ -35,7 +35,7 @@ def _read(images, seed=None, rank=0, world_size=1):
 
 
 def test_shards_hold_the_same_bytes_and_labels(tree, shards):
-    files, data = load(tree), load(shards)
+    files, data = IMAGENET.load(tree), IMAGENET.load(shards)
     assert data.classes == files.classes == WNIDS
     assert len(list(shards.glob("train-*.tar"))) > 3
     assert sorted(_read(data.train)) == sorted(_read(files.train))
@@ -55,20 +55,20 @@ def test_shards_are_webdataset_for_any_reader(tree, shards):
 
 
 def test_writing_twice_gives_the_same_files(tree, shards, tmp_path):
-    write_shards(load(tree), tmp_path / "again", SHARD_BYTES)
+    write_shards(IMAGENET.load(tree), tmp_path / "again", SHARD_BYTES)
     files = sorted(path.name for path in shards.iterdir())
     assert files == sorted(path.name for path in (tmp_path / "again").iterdir())
     assert all((shards / file).read_bytes() == (tmp_path / "again" / file).read_bytes() for file in files)
 
 
 def test_shards_can_be_written_anew_in_another_size(shards, tmp_path):
-    counts = write_shards(load(shards), tmp_path / "larger", 10**9)
+    counts = write_shards(IMAGENET.load(shards), tmp_path / "larger", 10**9)
     assert counts == {"train": 1, "val": 1}
-    assert sorted(_read(load(tmp_path / "larger").train)) == sorted(_read(load(shards).train))
+    assert sorted(_read(IMAGENET.load(tmp_path / "larger").train)) == sorted(_read(IMAGENET.load(shards).train))
 
 
 def test_a_seed_shuffles_shards_and_pictures(shards, monkeypatch):
-    train = load(shards).train
+    train = IMAGENET.load(shards).train
     orders = [_read(train, seed) for seed in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]
     monkeypatch.setattr(encoded, "SHUFFLE_BUFFER", 1)
@@ -79,14 +79,14 @@ def test_a_seed_shuffles_shards_and_pictures(shards, monkeypatch):
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 7])
 def test_processes_get_disjoint_pictures_all_of_them_and_equally_many(tree, shards, world_size):
-    train = load(shards).train
+    train = IMAGENET.load(shards).train
     parts = [_read(train, 5, rank, world_size) for rank in range(world_size)]
-    assert sorted(picture for part in parts for picture in part) == sorted(_read(load(tree).train))
+    assert sorted(picture for part in parts for picture in part) == sorted(_read(IMAGENET.load(tree).train))
     assert {len(part) for part in parts} <= {24 // world_size, 24 // world_size + 1}
 
 
 def test_a_process_opens_no_more_shards_than_its_part_touches(shards, monkeypatch):
-    train = load(shards).train
+    train = IMAGENET.load(shards).train
     opened = []
     read = encoded.EncodedShards._read
     monkeypatch.setattr(
@@ -101,7 +101,7 @@ def test_training_from_shards_depends_on_seed_and_epoch_alone(shards):
     recipe = Recipe("r", "", "imagenet", "resnet18", 1, batch_size=4, image_size=16, resized_crop=True, flip=True)
     epochs = []
     for threads in (1, 4):
-        batches = StreamedTrainingBatches(load(shards), recipe, 0, torch.device("cpu"), threads)
+        batches = StreamedTrainingBatches(IMAGENET.load(shards), recipe, 0, torch.device("cpu"), threads)
         batches.set_epoch(2)
         epochs.append(list(batches))
     assert len(epochs[0]) == 6
@@ -111,7 +111,7 @@ def test_training_from_shards_depends_on_seed_and_epoch_alone(shards):
 def test_samples_come_from_the_first_shard_alone(shards, tmp_path):
     for path in shards.glob("*-00000[1-9].tar"):
         path.write_bytes(b"\0" * path.stat().st_size)
-    write_samples(tmp_path / "samples", load(shards))
+    write_samples(tmp_path / "samples", IMAGENET.load(shards))
     assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == ["train.png", "val.png"]
 
 
@@ -119,12 +119,12 @@ def test_a_folder_in_use_is_refused_and_untouched(tree, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("years of work")
     with pytest.raises(UserError, match="holds something already"):
-        write_shards(load(tree), tmp_path / "out")
+        write_shards(IMAGENET.load(tree), tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
 
 
 def test_writing_that_fails_leaves_nothing(tree, tmp_path):
-    data = load(tree)
+    data = IMAGENET.load(tree)
     (tree / "val" / WNIDS[2] / "ILSVRC2012_val_00000008.JPEG").unlink()
     with pytest.raises(UserError, match="cannot read val/n02084071/ILSVRC2012_val_00000008"):
         write_shards(data, tmp_path / "out", SHARD_BYTES)
@@ -133,7 +133,7 @@ def test_writing_that_fails_leaves_nothing(tree, tmp_path):
 
 def test_progress_is_reported_for_every_picture(tree, tmp_path):
     seen = []
-    write_shards(load(tree), tmp_path / "out", report=lambda done, total: seen.append((done, total)))
+    write_shards(IMAGENET.load(tree), tmp_path / "out", report=lambda done, total: seen.append((done, total)))
     assert seen == [(done, 33) for done in range(1, 34)]
 
 
@@ -147,7 +147,7 @@ def test_pictures_in_memory_need_no_shards(tmp_path):
 def test_a_missing_index_is_named(shards):
     (shards / INDEX_FILE).unlink()
     with pytest.raises(UserError, match=rf"has shards, but not their {INDEX_FILE}"):
-        load(shards)
+        IMAGENET.load(shards)
 
 
 @pytest.mark.parametrize(
@@ -163,20 +163,20 @@ def test_a_damaged_index_is_named(shards, damage):
     index = json.loads((shards / INDEX_FILE).read_text())
     (shards / INDEX_FILE).write_text(damage(index))
     with pytest.raises(UserError, match=rf"{INDEX_FILE} is damaged"):
-        load(shards)
+        IMAGENET.load(shards)
 
 
 def test_a_missing_shard_is_named(shards):
     (shards / "train-000002.tar").unlink()
     with pytest.raises(UserError, match=r"lacks train-000002\.tar"):
-        load(shards)
+        IMAGENET.load(shards)
 
 
 def test_a_truncated_shard_is_named(shards):
     path = shards / "train-000001.tar"
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(UserError, match=r"train-000001\.tar has 3,000 bytes, expected"):
-        load(shards)
+        IMAGENET.load(shards)
 
 
 @pytest.mark.parametrize("kept", [0, 2200, 2560])
@@ -184,7 +184,7 @@ def test_a_shard_that_breaks_off_inside_is_named_when_it_is_read(shards, kept):
     path = shards / "train-000001.tar"
     size = path.stat().st_size
     path.write_bytes(path.read_bytes()[:kept] + b"\0" * (size - kept))
-    data = load(shards)
+    data = IMAGENET.load(shards)
     with pytest.raises(UserError, match=r"train-000001\.tar"):
         _read(data.train)
 
@@ -193,10 +193,10 @@ def test_a_label_out_of_range_is_named(shards):
     index = json.loads((shards / INDEX_FILE).read_text())
     (shards / INDEX_FILE).write_text(json.dumps(index | {"classes": list(WNIDS[:2])}))
     with pytest.raises(UserError, match=r"train-.*\.tar has the label b'2', expected 0 to 1"):
-        _read(load(shards).train)
+        _read(IMAGENET.load(shards).train)
 
 
 def test_without_webdataset_the_way_to_install_it_is_named(tree, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "webdataset", None)
     with pytest.raises(UserError, match=r"pip install 'binorm\[scale\]'"):
-        write_shards(load(tree), tmp_path / "out")
+        write_shards(IMAGENET.load(tree), tmp_path / "out")

@@ -12,7 +12,6 @@ from torchvision_trees import write_eurosat, write_mnist, write_svhn, write_usps
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.readers import image_folder
-from binorm.experiments.data.readers.torchvision_sets import download, examine, load
 from binorm.experiments.data.readers.torchvision_table import TORCHVISION_SETS
 
 
@@ -78,7 +77,7 @@ def test_torchvision_offers_every_set_with_these_arguments(name):
 def test_reads_svhn_as_published(tmp_path, no_decoding):
     written = write_svhn(tmp_path)
     for again in (False, True):
-        data = load(tmp_path, 0, "svhn")
+        data = TORCHVISION_SETS["svhn"].load(tmp_path, 0)
         assert torch.equal(data.train.images, torch.from_numpy(written["train"][0]))
         assert data.train.labels.tolist() == written["train"][1]
         assert data.evaluation["test"].labels.tolist() == written["test"][1]
@@ -89,12 +88,12 @@ def test_reads_svhn_as_published(tmp_path, no_decoding):
 
 def test_changed_files_are_read_again_and_unrelated_ones_are_not_looked_at(tmp_path, no_decoding):
     write_svhn(tmp_path)
-    load(tmp_path, 0, "svhn")
+    TORCHVISION_SETS["svhn"].load(tmp_path, 0)
     write_svhn(tmp_path, counts=(4, 3))
-    assert len(load(tmp_path, 0, "svhn").train) == 4
+    assert len(TORCHVISION_SETS["svhn"].load(tmp_path, 0).train) == 4
     (tmp_path / "another set").mkdir()
     no_decoding()
-    assert len(load(tmp_path, 0, "svhn").train) == 4
+    assert len(TORCHVISION_SETS["svhn"].load(tmp_path, 0).train) == 4
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -103,7 +102,7 @@ def test_reads_mnist_with_a_black_frame(tmp_path, packed):
     path = tmp_path / "root"
     if packed:
         path = Path(shutil.make_archive(str(tmp_path / "mnist"), "zip", path))
-    data = load(path, 0, "mnist")
+    data = TORCHVISION_SETS["mnist"].load(path, 0)
     pixels, labels = written["train"]
     expected = numpy.pad(pixels, ((0, 0), (2, 2), (2, 2)))
     assert torch.equal(data.train.images, torch.from_numpy(expected)[..., None].expand(-1, -1, -1, 3))
@@ -112,30 +111,31 @@ def test_reads_mnist_with_a_black_frame(tmp_path, packed):
 
 def test_mnist_at_its_own_size_has_no_frame(tmp_path):
     written = write_mnist(tmp_path)
-    assert torch.equal(load(tmp_path, 28, "mnist").train.images[..., 0], torch.from_numpy(written["train"][0]))
+    images = TORCHVISION_SETS["mnist"].load(tmp_path, 28).train.images
+    assert torch.equal(images[..., 0], torch.from_numpy(written["train"][0]))
 
 
 def test_emnist_stands_upright_and_its_letters_count_from_zero(tmp_path):
     prefixes = ("emnist-letters-train", "emnist-letters-test")
     written = write_mnist(tmp_path, "EMNIST/raw", prefixes, first_label=1, classes=26)
-    data = load(tmp_path, 0, "emnist-letters")
+    data = TORCHVISION_SETS["emnist-letters"].load(tmp_path, 0)
     pixels, labels = written["train"]
     assert torch.equal(data.train.images[:, 2:30, 2:30, 0], torch.from_numpy(pixels.transpose(0, 2, 1).copy()))
     assert data.train.labels.tolist() == labels
     assert data.classes[0] == "a"
-    assert {each.label for each in examine(tmp_path, "emnist-letters")} <= set(range(26))
+    assert {each.label for each in TORCHVISION_SETS["emnist-letters"].examine(tmp_path)} <= set(range(26))
 
 
 def test_reads_usps(tmp_path):
     write_usps(tmp_path)
-    data = load(tmp_path, 0, "usps")
+    data = TORCHVISION_SETS["usps"].load(tmp_path, 0)
     assert data.train.images[:, 0, 0, 0].tolist() == [0, 255]
     assert data.train.labels.tolist() == [9, 0]
 
 
 def test_set_without_published_split_gets_the_same_one_every_time(tmp_path):
     write_eurosat(tmp_path)
-    first, second = load(tmp_path, 16, "eurosat"), load(tmp_path, 32, "eurosat")
+    first, second = TORCHVISION_SETS["eurosat"].load(tmp_path, 16), TORCHVISION_SETS["eurosat"].load(tmp_path, 32)
     assert list(first.evaluation) == ["test"]
     assert first.evaluation["test"].labels.tolist() == list(range(10))  # a fifth of five
     assert (len(first.train), first.train.images.shape[1:]) == (40, (16, 16, 3))
@@ -148,11 +148,11 @@ def test_set_without_published_split_gets_the_same_one_every_time(tmp_path):
 def test_wrong_number_of_classes_is_an_error(tmp_path):
     write_eurosat(tmp_path, classes=9)
     with pytest.raises(UserError, match="eurosat .* has 9 classes, expected 10"):
-        load(tmp_path, 0, "eurosat")
+        TORCHVISION_SETS["eurosat"].load(tmp_path, 0)
 
 
 def test_photographs_lose_the_ends_of_their_longer_side(fake_textures):
-    data = load(fake_textures, 0, "dtd")
+    data = TORCHVISION_SETS["dtd"].load(fake_textures, 0)
     assert list(data.evaluation) == ["test", "val"]
     assert data.train.images.shape == (94, 64, 64, 3)
     assert data.train.images[:, :, :, 0].float().mean() < 8  # the red ends are gone
@@ -161,20 +161,20 @@ def test_photographs_lose_the_ends_of_their_longer_side(fake_textures):
 
 
 def test_class_names_are_kept_beside_the_pictures(fake_textures, monkeypatch):
-    load(fake_textures, 0, "dtd")
+    TORCHVISION_SETS["dtd"].load(fake_textures, 0)
     monkeypatch.delattr("torchvision.datasets.DTD")
-    assert load(fake_textures, 0, "dtd").classes[1] == "texture 1"
+    assert TORCHVISION_SETS["dtd"].load(fake_textures, 0).classes[1] == "texture 1"
 
 
 def test_broken_training_picture_is_skipped_and_a_broken_test_picture_an_error(fake_textures, monkeypatch):
     monkeypatch.setattr(FakePhotographs, "broken", (("train", 5),))
-    data = load(fake_textures, 0, "dtd")
+    data = TORCHVISION_SETS["dtd"].load(fake_textures, 0)
     assert len(data.train) == 93
     assert [Path(file).name for file in data.skipped] == ["train_5.jpg"]
     monkeypatch.setattr(FakePhotographs, "broken", (("train", 5), ("test", 6), ("val", 7)))
     with pytest.raises(UserError, match=r"test_6\.jpg of dtd .* is broken \(image file is truncated\)"):
-        load(fake_textures, 16, "dtd")
-    broken = [Path(each.name).name for each in examine(fake_textures, "dtd") if each.fault]
+        TORCHVISION_SETS["dtd"].load(fake_textures, 16)
+    broken = [Path(each.name).name for each in TORCHVISION_SETS["dtd"].examine(fake_textures) if each.fault]
     assert broken == ["train_5.jpg", "test_6.jpg", "val_7.jpg"]
 
 
@@ -182,12 +182,12 @@ def test_more_than_fits_into_memory_is_refused_before_anything_is_decoded(fake_t
     monkeypatch.setattr(image_folder, "MAX_MEMORY_BYTES", 3 * 282 * 100**2)
     no_decoding()
     with pytest.raises(UserError, match=r"282 pictures of 101x101 pixels .* --image_size of at most 100"):
-        load(fake_textures, 101, "dtd")
+        TORCHVISION_SETS["dtd"].load(fake_textures, 101)
 
 
 def test_absent_set_says_how_to_get_it(tmp_path):
     with pytest.raises(UserError) as caught:
-        load(tmp_path, 0, "svhn")
+        TORCHVISION_SETS["svhn"].load(tmp_path, 0)
     message = str(caught.value)
     assert f"'binorm data prepare svhn --data {tmp_path}'" in message
     assert f"torchvision.datasets.SVHN('{tmp_path}', split='train', download=True)" in message
@@ -197,28 +197,28 @@ def test_absent_set_says_how_to_get_it(tmp_path):
 
 def test_set_that_cannot_be_downloaded_names_its_page(tmp_path):
     with pytest.raises(UserError, match="get it by hand from https://www.kaggle.com"):
-        load(tmp_path, 0, "fer2013")
+        TORCHVISION_SETS["fer2013"].load(tmp_path, 0)
     with pytest.raises(UserError, match="get it by hand from https://www.kaggle.com"):
-        download("fer2013", tmp_path)
+        TORCHVISION_SETS["fer2013"].download(tmp_path)
 
 
 def test_damaged_set_is_an_error_with_torchvision_s_reason(tmp_path):
     write_mnist(tmp_path)
     (tmp_path / "MNIST" / "raw" / "t10k-images-idx3-ubyte").write_bytes(b"damaged")
     with pytest.raises(UserError, match="torchvision cannot read mnist .* delete it and get it again"):
-        load(tmp_path, 0, "mnist")
+        TORCHVISION_SETS["mnist"].load(tmp_path, 0)
 
 
 def test_label_beyond_the_classes_is_an_error(tmp_path):
     write_mnist(tmp_path, first_label=20)
     with pytest.raises(UserError, match=r"train\[0\] of mnist .* has the label 2\d, expected 0 to 9"):
-        load(tmp_path, 0, "mnist")
+        TORCHVISION_SETS["mnist"].load(tmp_path, 0)
 
 
 def test_downloading_asks_torchvision_for_every_split(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr("torchvision.datasets.SVHN", lambda root, **arguments: asked.append((root, arguments)))
-    download("svhn", tmp_path / "new")
+    TORCHVISION_SETS["svhn"].download(tmp_path / "new")
     assert asked == [(str(tmp_path / "new"), {"split": split, "download": True}) for split in ("train", "test")]
 
 
@@ -228,7 +228,7 @@ def test_failed_download_is_an_error_that_names_the_page(tmp_path, monkeypatch):
 
     monkeypatch.setattr("torchvision.datasets.SVHN", fail)
     with pytest.raises(UserError, match=r"cannot download svhn .*no route to host.* by hand from http://ufldl"):
-        download("svhn", tmp_path)
+        TORCHVISION_SETS["svhn"].download(tmp_path)
 
 
 def test_archive_cannot_write_outside_its_place(tmp_path):
@@ -247,7 +247,7 @@ def test_archive_cannot_write_outside_its_place(tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("torchvision.datasets.MNIST", Watching)
-        load(path, 0, "mnist")
+        TORCHVISION_SETS["mnist"].load(path, 0)
     assert not (folders[0].parents[1] / "escaped").exists()
     assert not (folders[0].parent / "escaped").exists()
     assert not folders[0].exists()  # the temporary folder is gone

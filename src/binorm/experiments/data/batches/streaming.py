@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.images import BrokenImageError
 from binorm.experiments.common.threads import in_threads
 from binorm.experiments.data.batches.normalization import Normalizer
 from binorm.experiments.data.batches.seeds import epoch_seed, picture_generator
@@ -22,13 +23,12 @@ from binorm.experiments.data.batches.transforms import (
     ResizedCrop,
     ignore_metadata_warnings,
 )
-from binorm.experiments.data.dataset import Dataset, EncodedPicture, EncodedSet, ImageSet
-from binorm.experiments.data.readers.image_folder import BrokenPictureError
+from binorm.experiments.data.dataset import Dataset, EncodedImage, EncodedSet, ImageSet
 from binorm.experiments.recipes.base import Recipe
 
 IMAGE_SIZE = 224  # where a recipe names none
 PREFETCH_BATCHES = 2
-NAMED = 20  # unreadable pictures that are kept by name; all are counted
+NAMED = 20  # unreadable pictures at most that people are told of
 
 
 class _Decoded(NamedTuple):
@@ -104,11 +104,6 @@ class StreamedTrainingBatches:
         """Names of pictures that could not be decoded, up to 20 of them."""
         return tuple(islice(self._broken, NAMED))
 
-    @property
-    def skipped_count(self) -> int:
-        """How many pictures could not be decoded in the epochs so far, each counted once."""
-        return len(self._broken)
-
     def __len__(self) -> int:
         return len(self.images) // process_rank()[1] // self.batch_size
 
@@ -141,19 +136,19 @@ class StreamedTrainingBatches:
                     if failures >= len(self.images) // world_size:
                         raise UserError(f"none of {failures} training pictures can be decoded, such as {outcome.name}")
 
-    def _entries(self, seed: int, rank: int, world_size: int) -> Iterator[tuple[int, EncodedPicture]]:
+    def _entries(self, seed: int, rank: int, world_size: int) -> Iterator[tuple[int, EncodedImage]]:
         """The pictures of an epoch with their positions, over and over."""
         position = count()
         while True:
             for picture in self.images.pictures(seed, rank, world_size):
                 yield next(position), picture
 
-    def _decode(self, entry: tuple[int, EncodedPicture], epoch: int, rank: int) -> _Decoded | _Broken:
+    def _decode(self, entry: tuple[int, EncodedImage], epoch: int, rank: int) -> _Decoded | _Broken:
         position, picture = entry
         generator = picture_generator(self.seed, epoch, rank, position)
         try:
             return _Decoded(self.transform(picture.read(), generator), picture.label)
-        except BrokenPictureError:
+        except BrokenImageError:
             return _Broken(picture.name)
 
 
@@ -190,10 +185,10 @@ class StreamedEvaluationBatches:
         with closing(in_threads(self._decode, self.images.pictures(None), self.threads, ahead)) as decoded:
             yield from self._assembler.batches(decoded)
 
-    def _decode(self, picture: EncodedPicture) -> _Decoded:
+    def _decode(self, picture: EncodedImage) -> _Decoded:
         try:
             return _Decoded(self.transform(picture.read()), picture.label)
-        except BrokenPictureError as error:
+        except BrokenImageError as error:
             raise UserError(
                 f"{picture.name} in {self.source} is broken ({error}): evaluation needs every picture, so replace it"
             ) from error

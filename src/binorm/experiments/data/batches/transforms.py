@@ -1,27 +1,19 @@
 """What becomes of one encoded picture on its way into a batch: decode, crop and resize in one pass, flip."""
 
-import io
 import math
-import struct
 import warnings
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import numpy
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from binorm.experiments.data.readers.image_folder import FORMATS, BrokenPictureError
+from binorm.experiments.common.images import open_image
 
 AREA = (0.08, 1.0)  # of the picture; this and the next are those that networks for ImageNet are trained with
 ASPECT = (3 / 4, 4 / 3)
 EVALUATION_SCALE = 256 / 224  # the short side over the side of the square that is cut from the middle
-MAX_PIXELS = 2**26  # more than any photograph of a data set has; a bomb is beyond it
-# What Pillow's parsers raise on damaged files.
-DAMAGE: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError)
-DAMAGE += (OverflowError, struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 Box = tuple[float, float, float, float]  # left, upper, right, lower, in pixels of the picture
 
@@ -34,7 +26,7 @@ class ResizedCrop:
     flip: bool
 
     def __call__(self, data: bytes, random: numpy.random.Generator) -> numpy.ndarray:
-        """Encoded bytes -> uint8, (size, size, 3). Raises `BrokenPictureError` for what cannot be decoded."""
+        """Encoded bytes -> uint8, (size, size, 3). Raises `BrokenImageError` for what cannot be decoded."""
         pixels = cut(data, partial(resized_crop_box, random), self.size, sharpness=1)
         return pixels[:, ::-1] if self.flip and random.random() < 0.5 else pixels
 
@@ -48,7 +40,7 @@ class PaddedCrop:
     flip: bool
 
     def __call__(self, data: bytes, random: numpy.random.Generator) -> numpy.ndarray:
-        """Encoded bytes -> uint8, (size, size, 3). Raises `BrokenPictureError` for what cannot be decoded."""
+        """Encoded bytes -> uint8, (size, size, 3). Raises `BrokenImageError` for what cannot be decoded."""
         padded = numpy.pad(CentreCrop(self.size, self.size)(data), ((self.padding,) * 2, (self.padding,) * 2, (0, 0)))
         row, column = random.integers(0, 2 * self.padding + 1, 2)
         pixels: numpy.ndarray = padded[row : row + self.size, column : column + self.size]
@@ -63,7 +55,7 @@ class CentreCrop:
     short_side: int
 
     def __call__(self, data: bytes) -> numpy.ndarray:
-        """Encoded bytes -> uint8, (size, size, 3). Raises `BrokenPictureError` for what cannot be decoded."""
+        """Encoded bytes -> uint8, (size, size, 3). Raises `BrokenImageError` for what cannot be decoded."""
         return cut(data, self._box, self.size, sharpness=2)
 
     def _box(self, width: int, height: int) -> Box:
@@ -111,35 +103,19 @@ def cut(data: bytes, choose: Callable[[int, int], Box], size: int, sharpness: fl
     A JPEG is decoded at a half, a quarter or an eighth of its size where the box keeps ``sharpness * size`` pixels a
     side. EXIF's orientation is ignored, as published accuracies on ImageNet have it.
     """
-    with _decoding():
-        picture: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-    if picture.width * picture.height > MAX_PIXELS:  # known from the header: nothing large is ever decoded
-        raise BrokenPictureError(f"{picture.width}x{picture.height} pixels are more than a photograph has")
-    box = choose(*picture.size)
-    enough = [
-        math.ceil(side * sharpness * size / (end - start))
-        for side, start, end in zip(picture.size, box[:2], box[2:], strict=True)
-    ]
-    with _decoding():
-        before = picture.width
-        drafted = picture.draft(None, (enough[0], enough[1]))
-        picture.load()
-        if picture.mode != "RGB":
-            picture = picture.convert("RGB")
-    if drafted:
-        scale = drafted[1][2] / before
+    with open_image(data) as image:
+        box = choose(*image.size)
+        enough = [
+            math.ceil(side * sharpness * size / (end - start))
+            for side, start, end in zip(image.size, box[:2], box[2:], strict=True)
+        ]
+        before = image.width
+        draft = image.draft(None, (enough[0], enough[1]))
+        image.load()
+        pixels = image if image.mode == "RGB" else image.convert("RGB")
+    if draft:
+        scale = draft[1][2] / before
         box = (box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale)
-    if box == (0, 0, size, size) == (0, 0, *picture.size):
-        return numpy.asarray(picture)
-    return numpy.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))
-
-
-@contextmanager
-def _decoding() -> Iterator[None]:
-    """Turn whatever Pillow may find in a damaged file into `BrokenPictureError`."""
-    try:
-        yield
-    except UnidentifiedImageError as error:
-        raise BrokenPictureError("not a picture") from error
-    except DAMAGE as error:
-        raise BrokenPictureError(str(error)) from error
+    if box == (0, 0, size, size) == (0, 0, *pixels.size):
+        return numpy.asarray(pixels)
+    return numpy.asarray(pixels.resize((size, size), Image.Resampling.BILINEAR, box=box))

@@ -7,16 +7,18 @@ ours.
 
 import string
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.parsers import expat
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import Dataset
+from binorm.experiments.data.entry import Entry
 from binorm.experiments.data.readers.cache import Splits, cached
+from binorm.experiments.data.readers.examination import Examined, examine_files
 from binorm.experiments.data.readers.file_tree import FileTree, open_tree
 from binorm.experiments.data.readers.image_folder import Labelled, is_picture, label_files, read_pictures
-from binorm.experiments.data.verification import Examined, examine_files
 
 SIZE = 32
 FOLDERS = (
@@ -31,67 +33,45 @@ SUBSETS = {"": (0, 62), "-digits": (0, 10), "-upper": (10, 36), "-lower": (36, 6
 CHARS74K_TEST_SHARE = 0.25
 
 
-def load_icdar2003(path: Path, image_size: int = 0) -> Dataset:
-    """TrialTrain and TrialTest, as published (``char.xml`` beside its pictures) or as ``{train,test}/<kind>_<char>/``.
+@dataclass(frozen=True, kw_only=True)
+class Characters(Entry):
+    """One set, of which a ``subset`` may be taken: one of `SUBSETS`, as the paper trains each kind by itself.
 
-    The published training set has no z. Tags other than letters and digits are left out.
-
-    Args:
-        path: a folder, zip or tar file.
-        image_size: height and width to bring every picture to, in pixels; 0 for `SIZE`.
-
-    Raises:
-        UserError: if there is nothing, or something else, at ``path``.
+    Attributes:
+        files: finds the labelled pictures of a tree, by split.
+        subset: the kind of characters; empty for all.
     """
-    return _load("icdar2003", path, image_size, "", icdar_files)
 
+    files: Callable[[FileTree], Labelled]
+    subset: str = ""
+    size: int = SIZE
 
-def load_icdar2005(path: Path, image_size: int = 0, subset: str = "") -> Dataset:
-    """ICDAR 2005 in the layouts of 2003; ``subset`` is one of `SUBSETS`: the paper trains each kind by itself.
+    def read(self, path: Path, size: int) -> Dataset:
+        """From a folder, zip or tar file, in either layout."""
+        with open_tree(path) as tree:
+            splits = cached(f"{self.name}-{size}-{tree.fingerprint}", lambda: self._decode(tree, size))
+        first, last = SUBSETS[self.subset]
+        return Dataset(
+            name=self.name,
+            source=path.name,
+            classes=CHARACTERS[first:last],
+            train=splits["train"].images,
+            evaluation={"test": splits["test"].images},
+            mean=(0.5, 0.5, 0.5),
+            std=(0.25, 0.25, 0.25),
+            skipped=splits["train"].skipped,
+        )
 
-    Raises:
-        UserError: if there is nothing, or something else, at ``path``.
-    """
-    return _load(f"icdar2005{subset}", path, image_size, subset, icdar_files)
+    def _decode(self, tree: FileTree, size: int) -> Splits:
+        chosen = _of_kind(tree, self.files(tree), self.subset)
+        return {
+            split: read_pictures(tree, chosen[split], (size, size), split == "train", resize=True) for split in chosen
+        }
 
-
-def load_chars74k(path: Path, image_size: int = 0) -> Dataset:
-    """The good natural pictures of Chars74K, as published (``GoodImg/Bmp/Sample001``) or as ``good/<kind>_<char>/``.
-
-    The last quarter of each class, by file number, is the test set (at least one picture).
-
-    Raises:
-        UserError: if there is nothing, or something else, at ``path``.
-    """
-    return _load("chars74k", path, image_size, "", chars74k_files)
-
-
-def examine(path: Path, files: Callable[[FileTree], Labelled], subset: str = "") -> Iterator[Examined]:
-    """Every picture that a loader here would take from ``path``, decoded at its own size."""
-    with open_tree(path) as tree:
-        yield from examine_files(tree, _of_kind(tree, files(tree), subset))
-
-
-def _load(name: str, path: Path, image_size: int, subset: str, files: Callable[[FileTree], Labelled]) -> Dataset:
-    size = (image_size or SIZE, image_size or SIZE)
-
-    def read() -> Splits:
-        chosen = _of_kind(tree, files(tree), subset)
-        return {split: read_pictures(tree, chosen[split], size, split == "train", resize=True) for split in chosen}
-
-    with open_tree(path) as tree:
-        splits = cached(f"{name}-{size[0]}-{tree.fingerprint}", read)
-    first, last = SUBSETS[subset]
-    return Dataset(
-        name=name,
-        source=path.name,
-        classes=CHARACTERS[first:last],
-        train=splits["train"].images,
-        evaluation={"test": splits["test"].images},
-        mean=(0.5, 0.5, 0.5),
-        std=(0.25, 0.25, 0.25),
-        skipped=splits["train"].skipped,
-    )
+    def examine(self, path: Path) -> Iterator[Examined]:
+        """Every picture that `read` would take from ``path``, decoded at its own size."""
+        with open_tree(path) as tree:
+            yield from examine_files(tree, _of_kind(tree, self.files(tree), self.subset))
 
 
 def _of_kind(tree: FileTree, files: Labelled, subset: str) -> Labelled:
@@ -107,7 +87,7 @@ def _of_kind(tree: FileTree, files: Labelled, subset: str) -> Labelled:
 
 
 def icdar_files(tree: FileTree) -> Labelled:
-    """The pictures of ICDAR 2003 or 2005 in a tree, in either layout.
+    """The pictures of ICDAR 2003 or 2005 in a tree: ``char.xml`` beside them, or ``{train,test}/<kind>_<char>/``.
 
     Raises:
         UserError: if a split is absent or its tags do not belong to its pictures.
@@ -176,7 +156,9 @@ def _parse_tags(tree: FileTree, name: str) -> list[tuple[str, str]]:
 
 
 def chars74k_files(tree: FileTree) -> Labelled:
-    """The pictures of Chars74K in a tree, in either layout, split into train and test.
+    """The pictures of Chars74K in a tree, as ``GoodImg/Bmp/Sample001`` or as ``good/<kind>_<char>/``.
+
+    The last quarter of each class, by file number, is the test set (at least one picture).
 
     Raises:
         UserError: if classes are absent or unknown.
@@ -200,3 +182,44 @@ def chars74k_files(tree: FileTree) -> Labelled:
         found["train"] += [(file, label) for file in files[:kept]]
         found["test"] += [(file, label) for file in files[kept:]]
     return found
+
+
+_ICDAR_NEEDS = (
+    "the folder, zip or tar file with TrialTrain/char.xml and TrialTest/char.xml beside their pictures, or with "
+    "{train,test}/{digit,upper,lower}_<character>/ pictures"
+)
+# The published training set has no z. Tags other than letters and digits are left out.
+ICDAR2003 = Characters(
+    name="icdar2003",
+    title="single characters in scenes: digits, capitals, small letters",
+    pictures={"train": 6_113, "test": 5_379},
+    classes=62,
+    needs=_ICDAR_NEEDS,
+    url="http://www.iapr-tc11.org/mediawiki/index.php/ICDAR_2003_Robust_Reading_Competitions",
+    usual_names=("icdar2003", "icdar2003.zip"),
+    files=icdar_files,
+)
+ICDAR2005 = tuple(
+    Characters(
+        name=f"icdar2005{subset}",
+        title=f"single characters in scenes{f', {subset[1:]} alone' if subset else ''}",
+        pictures={},
+        classes=last - first,
+        needs=_ICDAR_NEEDS,
+        url="http://www.iapr-tc11.org/mediawiki/index.php/ICDAR_2005_Robust_Reading_Competitions",
+        usual_names=("icdar2005", "icdar2005.zip"),
+        files=icdar_files,
+        subset=subset,
+    )
+    for subset, (first, last) in SUBSETS.items()
+)
+CHARS74K = Characters(
+    name="chars74k",
+    title="single characters in photographs: digits, capitals, small letters; split by us",
+    pictures={"train": 5_772, "test": 1_933},
+    classes=62,
+    needs="the folder, zip or tar file with English/Img/GoodImg/, or with good/{digit,upper,lower}_<character>/",
+    url="https://info-ee.surrey.ac.uk/CVSSP/demos/chars74k/",
+    usual_names=("chars74k", "chars74k.zip", "EnglishImg.tgz", "English"),
+    files=chars74k_files,
+)

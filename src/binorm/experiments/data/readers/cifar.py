@@ -2,8 +2,8 @@
 
 import io
 import pickle
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,7 +12,9 @@ import torch
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import Dataset, ImageSet
+from binorm.experiments.data.entry import Entry
 from binorm.experiments.data.readers.cache import Splits, cached
+from binorm.experiments.data.readers.examination import Examined, examine_arrays, examine_files
 from binorm.experiments.data.readers.file_tree import FileTree, open_tree
 from binorm.experiments.data.readers.image_folder import (
     DecodedSplit,
@@ -21,7 +23,6 @@ from binorm.experiments.data.readers.image_folder import (
     label_files,
     read_pictures,
 )
-from binorm.experiments.data.verification import Examined, examine_arrays, examine_files
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _FINE_CLASSES = """
@@ -37,118 +38,124 @@ CIFAR100_CLASSES = tuple(_FINE_CLASSES.split())
 SIZE = (32, 32)
 # The paper normalizes both sets by CIFAR-10's statistics.
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+_HOSTILE = (OverflowError, MemoryError, SystemError)  # what numbers that nobody published raise
 
 
-@dataclass(frozen=True)
-class _Kind:
-    name: str
-    title: str
-    classes: tuple[str, ...]
+@dataclass(frozen=True, kw_only=True)
+class Cifar(Entry):
+    """One of the two sets.
+
+    Attributes:
+        names: of the classes.
+        label_key: of the labels in a published batch.
+        batches: the files of the published batches, by split.
+    """
+
+    names: tuple[str, ...]
     label_key: bytes
     batches: dict[str, tuple[str, ...]]
+    pictures: Mapping[str, int] = field(default_factory=lambda: {"train": 50_000, "test": 10_000})
+    needs: str = "the folder, zip or tar file with the published Python batches or with {train,test}/<class>/ pictures"
+    url: str = "https://www.cs.toronto.edu/~kriz/cifar.html"
+    resizes: bool = False
+    uniform: bool = True
+
+    @property
+    def published_name(self) -> str:
+        """Such as CIFAR-10."""
+        return self.name.replace("cifar", "CIFAR-")
+
+    def read(self, path: Path, size: int) -> Dataset:
+        """From a folder, zip or tar file, in either layout."""
+        with open_tree(path) as tree:
+            splits = cached(f"{self.name}-{tree.fingerprint}", lambda: _read(self, tree))
+        return Dataset(
+            name=self.name,
+            source=path.name,
+            classes=self.names,
+            train=splits["train"].images,
+            evaluation={"test": splits["test"].images},
+            mean=MEAN,
+            std=STD,
+            skipped=splits["train"].skipped,
+        )
+
+    def examine(self, path: Path) -> Iterator[Examined]:
+        """Every picture at ``path``, decoded anew."""
+        with open_tree(path) as tree:
+            if _published(self, tree):
+                for split, decoded in _read(self, tree).items():
+                    yield from examine_arrays(split, decoded.images)
+            else:
+                yield from examine_files(tree, _files(self, tree))
 
 
-_CIFAR10 = _Kind(
-    "cifar10",
-    "CIFAR-10",
-    CIFAR10_CLASSES,
-    b"labels",
-    {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_batch",)},
+CIFAR10 = Cifar(
+    name="cifar10",
+    title="objects, 32x32",
+    classes=10,
+    usual_names=("cifar-10-batches-py", "cifar-10-python.tar.gz", "cifar10", "cifar10.zip"),
+    names=CIFAR10_CLASSES,
+    label_key=b"labels",
+    batches={"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_batch",)},
 )
-_CIFAR100 = _Kind("cifar100", "CIFAR-100", CIFAR100_CLASSES, b"fine_labels", {"train": ("train",), "test": ("test",)})
+CIFAR100 = Cifar(
+    name="cifar100",
+    title="objects, fine classes, 32x32",
+    classes=100,
+    usual_names=("cifar-100-python", "cifar-100-python.tar.gz", "cifar100", "cifar100.zip"),
+    names=CIFAR100_CLASSES,
+    label_key=b"fine_labels",
+    batches={"train": ("train",), "test": ("test",)},
+)
 
 
-def load_cifar10(path: Path) -> Dataset:
-    """Read CIFAR-10 from a folder, zip or tar file, in either layout; the first time decodes, later ones are cached.
-
-    Raises:
-        UserError: if there is nothing, or something else, at ``path``.
-    """
-    return _load(_CIFAR10, path)
-
-
-def load_cifar100(path: Path) -> Dataset:
-    """Read CIFAR-100 with its 100 fine classes, as `load_cifar10` reads its sister.
-
-    Raises:
-        UserError: if there is nothing, or something else, at ``path``.
-    """
-    return _load(_CIFAR100, path)
-
-
-def examine(path: Path, name: str) -> Iterator[Examined]:
-    """Every picture of ``cifar10`` or ``cifar100`` at ``path``, decoded anew."""
-    kind = {each.name: each for each in (_CIFAR10, _CIFAR100)}[name]
-    with open_tree(path) as tree:
-        if _published(kind, tree):
-            for split, decoded in _read(kind, tree).items():
-                yield from examine_arrays(split, decoded.images)
-        else:
-            yield from examine_files(tree, _files(kind, tree))
-
-
-def _load(kind: _Kind, path: Path) -> Dataset:
-    with open_tree(path) as tree:
-        splits = cached(f"{kind.name}-{tree.fingerprint}", lambda: _read(kind, tree))
-    return Dataset(
-        name=kind.name,
-        source=path.name,
-        classes=kind.classes,
-        train=splits["train"].images,
-        evaluation={"test": splits["test"].images},
-        mean=MEAN,
-        std=STD,
-        skipped=splits["train"].skipped,
-    )
-
-
-def _read(kind: _Kind, tree: FileTree) -> Splits:
-    published = _published(kind, tree)
+def _read(cifar: Cifar, tree: FileTree) -> Splits:
+    published = _published(cifar, tree)
     if published:
-        return {split: _read_batches(kind, tree, published, files) for split, files in kind.batches.items()}
-    files = _files(kind, tree)
+        return {split: _read_batches(cifar, tree, published, files) for split, files in cifar.batches.items()}
+    files = _files(cifar, tree)
     return {split: read_pictures(tree, files[split], SIZE, split == "train") for split in files}
 
 
-def _published(kind: _Kind, tree: FileTree) -> dict[str, str]:
-    """Where the published batches are, by file name; empty if there are none of this kind."""
+def _published(cifar: Cifar, tree: FileTree) -> dict[str, str]:
+    """Where the published batches are, by file name; empty if there are none of this cifar."""
     names = {PurePosixPath(name).name: name for name in tree.names}
-    return {file: names[file] for files in kind.batches.values() for file in files if file in names}
+    return {file: names[file] for files in cifar.batches.values() for file in files if file in names}
 
 
-def _files(kind: _Kind, tree: FileTree) -> Labelled:
-    other = _CIFAR100 if kind is _CIFAR10 else _CIFAR10
+def _files(cifar: Cifar, tree: FileTree) -> Labelled:
+    other = CIFAR100 if cifar is CIFAR10 else CIFAR10
     found = set(find_pictures(tree, "train"))
-    if found == set(other.classes) or (not found and _published(other, tree)):
-        raise UserError(f"{tree.path} holds {other.title}, not {kind.title}: choose the data set {other.name}")
-    return {split: label_files(tree, split, kind.classes) for split in ("train", "test")}
+    if found == set(other.names) or (not found and _published(other, tree)):
+        raise UserError(
+            f"{tree.path} holds {other.published_name}, not {cifar.published_name}: choose the data set {other.name}"
+        )
+    return {split: label_files(tree, split, cifar.names) for split in ("train", "test")}
 
 
-def _read_batches(kind: _Kind, tree: FileTree, published: dict[str, str], files: tuple[str, ...]) -> DecodedSplit:
+def _read_batches(cifar: Cifar, tree: FileTree, published: dict[str, str], files: tuple[str, ...]) -> DecodedSplit:
     if absent := [file for file in files if file not in published]:
-        raise UserError(f"{tree.path} has {kind.title}'s published batches, but not {', '.join(absent)}")
-    batches = [_read_batch(kind, tree, published[file]) for file in files]
+        raise UserError(f"{tree.path} has {cifar.published_name}'s published batches, but not {', '.join(absent)}")
+    batches = [_read_batch(cifar, tree, published[file]) for file in files]
     images = torch.cat([batch.images for batch in batches])
     return DecodedSplit(ImageSet(images, torch.cat([batch.labels for batch in batches])), ())
 
 
-def _read_batch(kind: _Kind, tree: FileTree, name: str) -> ImageSet:
+def _read_batch(cifar: Cifar, tree: FileTree, name: str) -> ImageSet:
     """One published file: b"data" holds rows of 1,024 red, then green, then blue bytes."""
     try:
         batch = _ArrayUnpickler(io.BytesIO(tree.read(name)), encoding="bytes").load()
-        labels = torch.tensor(batch[kind.label_key], dtype=torch.int64)
+        labels = torch.tensor(batch[cifar.label_key], dtype=torch.int64)
         pixels = numpy.asarray(batch[b"data"], dtype=numpy.uint8).reshape(len(labels), 3, *SIZE)
     except (pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError, AttributeError, *_HOSTILE) as error:
         raise UserError(
-            f"{name} in {tree.path} is not a whole {kind.title} batch ({error}): download it again"
+            f"{name} in {tree.path} is not a whole {cifar.published_name} batch ({error}): download it again"
         ) from error
-    last = len(kind.classes) - 1
+    last = len(cifar.names) - 1
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= last:
         raise UserError(f"{name} in {tree.path} has labels outside 0..{last}: is it another data set?")
     return ImageSet(torch.from_numpy(pixels.transpose(0, 2, 3, 1).copy()), labels)
-
-
-_HOSTILE = (OverflowError, MemoryError, SystemError)  # what numbers that nobody published raise
 
 
 class _ArrayUnpickler(pickle.Unpickler):

@@ -5,8 +5,10 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy
 import torch
@@ -15,12 +17,13 @@ from PIL import Image
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.domains import Domain, DomainSet, choose
-from binorm.experiments.data.readers import mnist_m, torchvision_sets, usps_arrays
+from binorm.experiments.data.entry import DomainEntry
+from binorm.experiments.data.readers import mnist_m, usps_arrays
 from binorm.experiments.data.readers.cache import Splits, cached
+from binorm.experiments.data.readers.examination import Examined, examine_arrays
 from binorm.experiments.data.readers.file_tree import open_tree
 from binorm.experiments.data.readers.image_folder import DecodedSplit, check_memory
-from binorm.experiments.data.readers.torchvision_table import DIGITS
-from binorm.experiments.data.verification import Examined, examine_arrays
+from binorm.experiments.data.readers.torchvision_table import DIGITS, TORCHVISION_SETS
 
 NAME = "digit-domains"
 SIZE = 28
@@ -40,70 +43,71 @@ FILES = {
 }
 
 
-def load(path: Path, image_size: int, shared_classes: bool, only: Sequence[str] | None) -> DomainSet:
-    """Read the digits; the first time decodes, and makes MNIST-M, later ones are cached.
+@dataclass(frozen=True, kw_only=True)
+class DigitDomains(DomainEntry):
+    """MNIST and MNIST-M have 28x28 pixels, USPS 16x16 and SVHN 32x32; all are brought to one size bilinearly."""
 
-    MNIST and MNIST-M have 28x28 pixels, USPS 16x16 and SVHN 32x32; all are brought to one size bilinearly.
+    in_a_root: ClassVar[bool] = True
 
-    Args:
-        path: the folder that has the `FILES`.
-        image_size: height and width of all pictures in pixels; 0 for `SIZE`.
-        shared_classes: changes nothing: every domain has the ten digits.
-        only: the domains to read; None for all.
-
-    Raises:
-        UserError: for unknown, absent and damaged domains, and for more than fits into memory.
-    """
-    size = image_size or SIZE
-    chosen = choose(NAME, tuple(PICTURES), only)
-    _check_folder(path)
-    places = {domain: _places(domain, path) for domain in chosen}
-    if absent := [domain for domain in chosen if not places[domain]]:
-        raise UserError(
-            f"the digits of {absent[0]} are not at {path}: expected {FILES[absent[0]]} in that folder. "
-            f"'binorm data {NAME}' says where they are published"
+    def read_domains(self, path: Path, size: int, shared_classes: bool, only: Sequence[str] | None) -> DomainSet:
+        """From the folder that has the `FILES`; every domain has the ten digits, whatever ``shared_classes``."""
+        chosen = choose(NAME, tuple(PICTURES), only)
+        _check_folder(path)
+        places = {domain: _places(domain, path) for domain in chosen}
+        if absent := [domain for domain in chosen if not places[domain]]:
+            raise UserError(
+                f"the digits of {absent[0]} are not at {path}: expected {FILES[absent[0]]} in that folder. "
+                f"'binorm data {NAME}' says where they are published"
+            )
+        check_memory(sum(sum(PICTURES[domain].values()) for domain in chosen), (size, size))
+        domains, skipped = {}, []
+        for domain in chosen:
+            splits = _read(domain, places[domain], size)
+            domains[domain] = Domain(splits["train"].images, splits["test"].images)
+            skipped += [file for split in splits.values() for file in split.skipped]
+        return DomainSet(
+            name=NAME,
+            source=path.name,
+            classes=DIGITS,
+            domains=domains,
+            mean=(0.5, 0.5, 0.5),
+            std=(0.5, 0.5, 0.5),
+            published_split=True,
+            skipped=tuple(skipped),
         )
-    check_memory(sum(sum(PICTURES[domain].values()) for domain in chosen), (size, size))
-    domains, skipped = {}, []
-    for domain in chosen:
-        splits = _read(domain, places[domain], size)
-        domains[domain] = Domain(splits["train"].images, splits["test"].images)
-        skipped += [file for split in splits.values() for file in split.skipped]
-    return DomainSet(
-        name=NAME,
-        source=path.name,
-        classes=DIGITS,
-        domains=domains,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        published_split=True,
-        skipped=tuple(skipped),
-    )
+
+    def names_at(self, path: Path) -> tuple[str, ...]:
+        """The domains whose files are in a folder."""
+        _check_folder(path)
+        return tuple(domain for domain in PICTURES if _places(domain, path))
+
+    def is_present(self, path: Path) -> bool:
+        """Whether a folder has two of the domains or more."""
+        return path.is_dir() and len(self.names_at(path)) > 1
+
+    def examine(self, path: Path) -> Iterator[Examined]:
+        """Every digit of the domains in a folder, at its own size; splits are named as in "usps test".
+
+        MNIST-M is made anew.
+        """
+        for domain in self.names_at(path):
+            for each in _examine(domain, _places(domain, path)):
+                yield each._replace(split=f"{domain} {each.split}", name=f"{domain} {each.name}")
 
 
-def names_at(path: Path) -> tuple[str, ...]:
-    """The domains whose files are in a folder.
-
-    Raises:
-        UserError: if it is no folder.
-    """
-    _check_folder(path)
-    return tuple(domain for domain in PICTURES if _places(domain, path))
-
-
-def is_present(path: Path) -> bool:
-    """Whether a folder has two of the domains or more."""
-    return path.is_dir() and len(names_at(path)) > 1
-
-
-def examine(path: Path) -> Iterator[Examined]:
-    """Every digit of the domains in a folder, at its own size; splits are named as in "usps test".
-
-    MNIST-M is made anew.
-    """
-    for domain in names_at(path):
-        for each in _examine(domain, _places(domain, path)):
-            yield each._replace(split=f"{domain} {each.split}", name=f"{domain} {each.name}")
+DIGIT_DOMAINS = DigitDomains(
+    name=NAME,
+    title="digits of four kinds; MNIST-M is made here of MNIST and photographs",
+    pictures={f"{domain} {split}": count for domain, splits in PICTURES.items() for split, count in splits.items()},
+    classes=10,
+    needs="the folder with those of these that a run uses: "
+    + "; ".join(f"{domain} as {files}" for domain, files in FILES.items())
+    + "; 'binorm data' with mnist, usps and svhn says where those are published, here is where the photographs are",
+    url="http://www.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz",
+    usual_names=("MNIST/raw", *PHOTOGRAPHS, "usps.bz2", USPS_ARRAYS),
+    size=SIZE,
+    domains=tuple(PICTURES),
+)
 
 
 def _check_folder(path: Path) -> None:
@@ -118,7 +122,7 @@ def _places(domain: str, path: Path) -> tuple[Path, ...]:
         mnist, photographs = _places("mnist", path), [path / each for each in PHOTOGRAPHS if (path / each).exists()]
         return (*mnist, photographs[0]) if mnist and photographs else ()
     for root in (path, path / domain, path / f"{domain}.zip"):  # as torchvision has it, or by itself
-        if torchvision_sets.is_present(domain, root):
+        if TORCHVISION_SETS[domain].is_present(root):
             return (root,)
     arrays = path / USPS_ARRAYS
     return (arrays,) if domain == "usps" and arrays.exists() else ()
@@ -136,7 +140,7 @@ def _read(domain: str, places: Sequence[Path], size: int) -> Splits:
 
 def _examine(domain: str, places: Sequence[Path]) -> Iterator[Examined]:
     if domain != "mnist-m" and places[0].name != USPS_ARRAYS:
-        yield from torchvision_sets.examine(places[0], domain)
+        yield from TORCHVISION_SETS[domain].examine(places[0])
         return
     splits = _blended(*places) if domain == "mnist-m" else _unskipped(usps_arrays.read(places[0]))
     for split, decoded in splits.items():
@@ -144,7 +148,7 @@ def _examine(domain: str, places: Sequence[Path]) -> Iterator[Examined]:
 
 
 def _torchvision(domain: str, root: Path, size: int) -> Splits:
-    dataset = torchvision_sets.load(root, size, domain)
+    dataset = TORCHVISION_SETS[domain].load(root, size)
     sets = {"train": dataset.train, "test": dataset.evaluation["test"]}
     splits = _unskipped({split: pictures for split, pictures in sets.items() if isinstance(pictures, ImageSet)})
     return {**splits, "train": DecodedSplit(splits["train"].images, dataset.skipped)}

@@ -1,4 +1,4 @@
-"""Drawing handwritten digits as pictures in many styles: inks and papers, boards and cloth, lights and lenses."""
+"""Drawing handwritten digits as pictures in many themes: inks and papers, boards and cloth, lights and lenses."""
 
 import math
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ TEXTURES: tuple[Texture, ...] = get_args(Texture)
 
 
 @dataclass(frozen=True)
-class Style:
+class Theme:
     """Ranges (low, high) from which each picture draws its own values, uniformly and independently.
 
     Attributes:
-        name: of the style.
+        name: of the theme.
         paper: two corners of a box of colours (hue in turns, saturation in [0, 1], brightness in [0, 1]). A hue may
             leave [0, 1], to reach around red.
         ink: likewise.
@@ -55,17 +55,17 @@ class Style:
 
     def __post_init__(self) -> None:
         if self.texture not in TEXTURES:
-            raise ValueError(f"texture of style {self.name!r} should be one of {TEXTURES} (got {self.texture!r})")
+            raise ValueError(f"texture of theme {self.name!r} should be one of {TEXTURES} (got {self.texture!r})")
         for field, (least, most) in LIMITS.items():
             low, high = torch.tensor(getattr(self, field))
             if not ((torch.tensor(least) <= low) & (low <= high) & (high <= torch.tensor(most))).all():
                 raise ValueError(
-                    f"{field} of style {self.name!r} should be (low, high) with {least} <= low <= high <= {most} "
+                    f"{field} of theme {self.name!r} should be (low, high) with {least} <= low <= high <= {most} "
                     f"(got {getattr(self, field)})"
                 )
 
 
-# Every range of a style, with the least and the most that it may hold.
+# Every range of a theme, with the least and the most that it may hold.
 LIMITS: dict[str, tuple[float | HSB, float | HSB]] = {
     "paper": ((-1.0, 0.0, 0.0), (2.0, 1.0, 1.0)),
     "ink": ((-1.0, 0.0, 0.0), (2.0, 1.0, 1.0)),
@@ -77,7 +77,7 @@ LIMITS: dict[str, tuple[float | HSB, float | HSB]] = {
     "texture_period": (2.0, math.inf),
 }
 
-# What every picture draws whatever its style: the digit's shift (right, down; in pixels), where the lamp stands (x, y;
+# What every picture draws whatever its theme: the digit's shift (right, down; in pixels), where the lamp stands (x, y;
 # the picture spans [-1, 1]), and the direction and the two phases of the texture's waves (in turns).
 PLACES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "shift": ((-2.0, -2.0), (2.0, 2.0)),
@@ -85,22 +85,22 @@ PLACES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "wave": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
 
-TRAINING_STYLES: tuple[Style, ...] = (
-    Style(
+TRAINING_THEMES: tuple[Theme, ...] = (
+    Theme(
         "pencil",
         paper=((0.08, 0.0, 0.85), (0.16, 0.12, 1.0)),
         ink=((0.0, 0.0, 0.2), (1.0, 0.05, 0.4)),
         contrast=(0.6, 0.85),
         texture_strength=(0.05, 0.12),
     ),
-    Style(
+    Theme(
         "ballpoint",
         paper=((0.1, 0.0, 0.9), (0.6, 0.06, 1.0)),
         ink=((0.56, 0.7, 0.4), (1.02, 1.0, 0.8)),
         texture="stripes",
         texture_period=(5.0, 8.0),
     ),
-    Style(
+    Theme(
         "print",
         paper=((0.0, 0.1, 0.75), (1.0, 0.6, 1.0)),
         ink=((0.0, 0.0, 0.0), (1.0, 0.3, 0.2)),
@@ -109,7 +109,7 @@ TRAINING_STYLES: tuple[Style, ...] = (
         texture="checks",
         texture_period=(2.0, 3.0),
     ),
-    Style(
+    Theme(
         "blackboard",
         paper=((0.35, 0.1, 0.12), (0.5, 0.5, 0.32)),
         ink=((0.0, 0.0, 0.85), (1.0, 0.25, 1.0)),
@@ -119,28 +119,28 @@ TRAINING_STYLES: tuple[Style, ...] = (
     ),
 )
 
-UNSEEN_STYLES: tuple[Style, ...] = (
-    Style(
+UNSEEN_THEMES: tuple[Theme, ...] = (
+    Theme(
         "sunlit",
         paper=((0.06, 0.1, 0.75), (0.14, 0.4, 0.95)),
         ink=((0.55, 0.2, 0.1), (1.05, 0.7, 0.35)),
         falloff=(0.3, 0.8),
     ),
-    Style(
+    Theme(
         "fog",
         paper=((0.5, 0.0, 0.65), (0.65, 0.12, 0.9)),
         ink=((0.5, 0.0, 0.1), (0.7, 0.2, 0.3)),
         contrast=(0.3, 0.5),
         blur=(0.9, 1.4),
     ),
-    Style(
+    Theme(
         "woven",
         paper=((0.0, 0.3, 0.6), (1.0, 0.7, 0.9)),
         ink=((0.0, 0.3, 0.05), (1.0, 0.9, 0.25)),
         texture="checks",
         texture_strength=(0.2, 0.4),
     ),
-    Style(
+    Theme(
         "neon",
         paper=((0.6, 0.7, 0.1), (0.95, 1.0, 0.35)),
         ink=((-0.1, 0.4, 0.95), (0.55, 0.9, 1.0)),
@@ -151,25 +151,25 @@ UNSEEN_STYLES: tuple[Style, ...] = (
 )
 
 
-def draw(digits: Tensor, styles: Sequence[Style], generator: torch.Generator) -> Tensor:
-    """Draw each digit in a style chosen at random, with values drawn from that style's ranges.
+def draw(digits: Tensor, themes: Sequence[Theme], generator: torch.Generator) -> Tensor:
+    """Draw each digit in a theme chosen at random, with values drawn from that theme's ranges.
 
     picture = (paper + contrast · ink coverage · (ink - paper)) · light · (1 + texture_strength · texture)
 
-    where the ink coverage is the digit enlarged, sharpened to the style's boldness, shifted by up to 2 pixels along
+    where the ink coverage is the digit enlarged, sharpened to the theme's boldness, shifted by up to 2 pixels along
     each axis and blurred. The arithmetic is in float64 and rounded to bytes at the end, and all chance comes from
     ``generator``: the same seed draws the same bytes whatever the number of threads.
 
     Args:
         digits: strokes of shape (N, 8, 8), floating point, from 0 (no ink) to 1 (full ink).
-        styles: at least one; each is as likely as the others.
+        themes: at least one; each is as likely as the others.
         generator: on the CPU; it moves on.
 
     Returns:
         RGB pictures of shape (N, 3, 32, 32), uint8.
 
     Raises:
-        ValueError: for digits of another shape or range, and without styles.
+        ValueError: for digits of another shape or range, and without themes.
     """
     if digits.dim() != 3 or digits.shape[1:] != (8, 8):
         raise ValueError(f"digits should have shape (N, 8, 8) (got {tuple(digits.shape)})")
@@ -177,27 +177,27 @@ def draw(digits: Tensor, styles: Sequence[Style], generator: torch.Generator) ->
         raise ValueError(
             f"digits should be in [0, 1] (got {digits.min():g} to {digits.max():g}): divide by their maximum"
         )
-    if not styles:
-        raise ValueError("styles should hold at least one style (got none)")
+    if not themes:
+        raise ValueError("themes should hold at least one theme (got none)")
     blocks = torch.split(digits.double(), BLOCK)
-    return torch.cat([_draw_block(block[:, None], styles, generator) for block in blocks])
+    return torch.cat([_draw_block(block[:, None], themes, generator) for block in blocks])
 
 
-def _draw_block(digits: Tensor, styles: Sequence[Style], generator: torch.Generator) -> Tensor:
-    values = _sample(styles, len(digits), generator)
+def _draw_block(digits: Tensor, themes: Sequence[Theme], generator: torch.Generator) -> Tensor:
+    values = _sample(themes, len(digits), generator)
     paper, ink = _rgb(values["paper"]), _rgb(values["ink"])
     surface = 1 + values["texture_strength"] * _texture(values, generator)
     picture = (paper + values["contrast"] * _coverage(digits, values) * (ink - paper)) * (_light(values) * surface)
     return picture.clamp(0, 1).mul(255).round().to(torch.uint8)
 
 
-def _sample(styles: Sequence[Style], count: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """Choose each picture's style and draw its values: (count, D, 1, 1) for D numbers; (count,) indices of textures."""
-    chosen = torch.randint(len(styles), (count,), generator=generator)
-    values = {"texture": torch.tensor([TEXTURES.index(style.texture) for style in styles])[chosen]}
+def _sample(themes: Sequence[Theme], count: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """Choose each picture's theme and draw its values: (count, D, 1, 1) for D numbers; (count,) indices of textures."""
+    chosen = torch.randint(len(themes), (count,), generator=generator)
+    values = {"texture": torch.tensor([TEXTURES.index(theme.texture) for theme in themes])[chosen]}
     for name in (*LIMITS, *PLACES):
-        ranges = [PLACES[name] if name in PLACES else getattr(style, name) for style in styles]
-        low, high = torch.tensor(ranges, dtype=torch.float64).view(len(styles), 2, -1, 1, 1)[chosen].unbind(1)
+        ranges = [PLACES[name] if name in PLACES else getattr(theme, name) for theme in themes]
+        low, high = torch.tensor(ranges, dtype=torch.float64).view(len(themes), 2, -1, 1, 1)[chosen].unbind(1)
         values[name] = low + (high - low) * torch.rand(low.shape, generator=generator, dtype=torch.float64)
     return values
 

@@ -6,84 +6,88 @@ pays for the domains that it uses. `domain_table` says which data sets there are
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.data.domains import Domain, DomainSet, choose, common_classes, relabel, split_off_test
+from binorm.experiments.data.entry import DomainEntry
 from binorm.experiments.data.readers.cache import Splits, cached
 from binorm.experiments.data.readers.domain_layout import UNSPLIT, DomainFiles, find_domains
-from binorm.experiments.data.readers.domain_table import FOLDER_SETS
+from binorm.experiments.data.readers.examination import Examined, examine_files
 from binorm.experiments.data.readers.file_tree import FileTree, open_tree
 from binorm.experiments.data.readers.image_folder import check_memory, read_pictures
-from binorm.experiments.data.verification import Examined, examine_files
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def load(path: Path, image_size: int, shared_classes: bool, only: Sequence[str] | None, name: str) -> DomainSet:
-    """Read one of `FOLDER_SETS`; the first time decodes, later ones are cached.
+@dataclass(frozen=True, kw_only=True)
+class FolderSet(DomainEntry):
+    """One data set.
 
     A picture that cannot be decoded is left out and named; in a published test split it is an error.
 
-    Args:
-        path: a folder, zip or tar file.
-        image_size: height and width to bring every picture to, in pixels; 0 for the set's own.
-        shared_classes: use only the classes that all chosen domains have.
-        only: the domains to read; None for all.
-        name: which set.
-
-    Raises:
-        UserError: if there is nothing, or something else, at ``path``; for unknown, absent and empty domains; for
-            domains with different classes; and for more than fits into memory.
+    Attributes:
+        folders: names of each domain's folder; case, blanks and underscores do not matter. Empty for a tree whose
+            domains are found.
+        layout: what the published tree has, for people.
+        size: height and width that its pictures are brought to, in pixels; less where memory would not hold them.
+        between: folders that may lie between a domain and its classes, and the split that each has: "train", "test",
+            "all" for no split, "" for copies of the others' pictures.
+        numbered: names of classes whose folders may be numbers.
+        listed: the published split may be in ``<domain>_train.txt`` and ``<domain>_test.txt``.
     """
-    size = image_size or FOLDER_SETS[name].size
-    domains, skipped = {}, []
-    with open_tree(path) as tree:
-        found = _chosen(tree, name, only)
-        published_split = _is_split(path, found)
-        classes = common_classes(name, {domain: files.classes for domain, files in found.items()}, shared_classes)
-        check_memory(sum(len(files) for files in found.values()), (size, size))
-        for domain, files in found.items():
-            decoded = _decoded(tree, name, domain, files, size)
-            skipped += [file for split in decoded.values() for file in split.skipped]
-            domains[domain] = relabel(_split(domain, files, decoded), files.classes, classes)
-    return DomainSet(
-        name=name,
-        source=path.name,
-        classes=classes,
-        domains=domains,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        published_split=published_split,
-        skipped=tuple(skipped),
-    )
+
+    folders: Mapping[str, tuple[str, ...]]
+    layout: str
+    size: int = 224
+    between: Mapping[str, str] = field(default_factory=dict)
+    numbered: tuple[str, ...] = ()
+    listed: bool = False
+
+    def read_domains(self, path: Path, size: int, shared_classes: bool, only: Sequence[str] | None) -> DomainSet:
+        """From a folder, zip or tar file."""
+        domains, skipped = {}, []
+        with open_tree(path) as tree:
+            found = _chosen(tree, self, only)
+            published_split = _is_split(path, found)
+            classes = common_classes(
+                self.name, {domain: files.classes for domain, files in found.items()}, shared_classes
+            )
+            check_memory(sum(len(files) for files in found.values()), (size, size))
+            for domain, files in found.items():
+                decoded = _decoded(tree, self.name, domain, files, size)
+                skipped += [file for split in decoded.values() for file in split.skipped]
+                domains[domain] = relabel(_split(domain, files, decoded), files.classes, classes)
+        return DomainSet(
+            name=self.name,
+            source=path.name,
+            classes=classes,
+            domains=domains,
+            mean=IMAGENET_MEAN,
+            std=IMAGENET_STD,
+            published_split=published_split,
+            skipped=tuple(skipped),
+        )
+
+    def names_at(self, path: Path) -> tuple[str, ...]:
+        """The domains that are at ``path``, as far as it is known without decoding."""
+        with open_tree(path) as tree:
+            return tuple(find_domains(tree, self))
+
+    def examine(self, path: Path) -> Iterator[Examined]:
+        """Every picture at ``path``, decoded at its own size; its split is its domain."""
+        with open_tree(path) as tree:
+            found = find_domains(tree, self)
+            classes = sorted({each for files in found.values() for each in files.classes})
+            for domain, own in found.items():
+                labelled = [pair for files in own.files.values() for pair in files]
+                files = {domain: [(file, classes.index(own.classes[label])) for file, label in labelled]}
+                yield from examine_files(tree, files)
 
 
-def names_at(path: Path, name: str) -> tuple[str, ...]:
-    """The domains of one of `FOLDER_SETS` that are at ``path``.
-
-    Raises:
-        UserError: as `load` does, as far as it is known without decoding.
-    """
-    with open_tree(path) as tree:
-        return tuple(find_domains(tree, name))
-
-
-def examine(path: Path, name: str) -> Iterator[Examined]:
-    """Every picture of one of `FOLDER_SETS` at ``path``, decoded at its own size; its split is its domain."""
-    with open_tree(path) as tree:
-        found = find_domains(tree, name)
-        classes = sorted({each for files in found.values() for each in files.classes})
-        for domain, own in found.items():
-            labelled = [pair for files in own.files.values() for pair in files]
-            files = {domain: [(file, classes.index(own.classes[label])) for file, label in labelled]}
-            yield from examine_files(tree, files)
-
-
-def _chosen(tree: FileTree, name: str, only: Sequence[str] | None) -> dict[str, DomainFiles]:
-    folders, found = FOLDER_SETS[name].folders, find_domains(tree, name, only)
-    if absent := [domain for domain in choose(name, tuple(folders or found), only) if domain not in found]:
+def _chosen(tree: FileTree, spec: FolderSet, only: Sequence[str] | None) -> dict[str, DomainFiles]:
+    folders, found = spec.folders, find_domains(tree, spec, only)
+    if absent := [domain for domain in choose(spec.name, tuple(folders or found), only) if domain not in found]:
         expected = " or ".join(f"{folder}/<class>/<picture>.jpg or .png" for folder in folders[absent[0]])
         raise UserError(f"{tree.path} has no pictures of the domain {absent[0]}: expected {expected}")
     return found

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.domains import choose, few
-from binorm.experiments.data.readers.domain_table import FOLDER_SETS, FolderSet
 from binorm.experiments.data.readers.file_tree import FileTree
 from binorm.experiments.data.readers.image_folder import Labelled, is_picture
+
+if TYPE_CHECKING:
+    from binorm.experiments.data.readers.domain_folders import FolderSet
 
 EXPECTED = "<domain>/<class>/<picture>.jpg or .png"
 UNSPLIT = "all"
@@ -35,19 +38,18 @@ class DomainFiles:
         return sum(len(labelled) for labelled in self.files.values())
 
 
-def find_domains(tree: FileTree, name: str, only: Sequence[str] | None = None) -> dict[str, DomainFiles]:
-    """The domains of one of `FOLDER_SETS` in a tree, in the published order; in alphabetical order in an own tree.
+def find_domains(tree: FileTree, spec: "FolderSet", only: Sequence[str] | None = None) -> dict[str, DomainFiles]:
+    """The domains of a set in a tree, in the published order; in alphabetical order in an own tree.
 
     Args:
         tree: where the pictures are.
-        name: which set.
+        spec: which set.
         only: the domains that are wanted, of which some may be absent; None for all.
 
     Raises:
         UserError: if there are none, for unknown ones, and where pictures belong to no class or a published split is
             not whole.
     """
-    spec = FOLDER_SETS[name]
     pictures = [tuple(file.split("/")) for file in tree.names if is_picture(file)]
     if not pictures:
         raise UserError(f"there are no pictures in {tree.path}: expected {EXPECTED}")
@@ -57,10 +59,10 @@ def find_domains(tree: FileTree, name: str, only: Sequence[str] | None = None) -
         top, folders = _own_folders(tree, pictures)
     if not folders:
         raise UserError(
-            f"no folder in {tree.path} is a domain of {name}: expected {EXPECTED} with the domains "
+            f"no folder in {tree.path} is a domain of {spec.name}: expected {EXPECTED} with the domains "
             f"{', '.join(spec.folders)}"
         )
-    chosen = choose(name, tuple(spec.folders or folders), only)
+    chosen = choose(spec.name, tuple(spec.folders or folders), only)
     depth, folders = len(top), {folder: domain for folder, domain in folders.items() if domain in chosen}
     below: dict[str, list[Parts]] = {folder: [] for folder in folders}
     for picture in pictures:
@@ -72,7 +74,7 @@ def find_domains(tree: FileTree, name: str, only: Sequence[str] | None = None) -
     }
 
 
-def _known_folders(spec: FolderSet, folders: set[Parts]) -> tuple[Parts, dict[str, str]]:
+def _known_folders(spec: "FolderSet", folders: set[Parts]) -> tuple[Parts, dict[str, str]]:
     """The folder with the most domains in it, nearest to the top; and its folders' domains."""
     known = {_plain(folder): domain for domain, own in spec.folders.items() for folder in own}
     inside: dict[Parts, dict[str, str]] = {}
@@ -129,7 +131,9 @@ def _subfolders(tree: FileTree, top: Parts) -> set[str]:
     return {each for each in found if not each.startswith(".") and each != "__MACOSX"}
 
 
-def _domain_files(tree: FileTree, spec: FolderSet, domain: str, folder: str, pictures: Sequence[Parts]) -> DomainFiles:
+def _domain_files(
+    tree: FileTree, spec: "FolderSet", domain: str, folder: str, pictures: Sequence[Parts]
+) -> DomainFiles:
     splits = _splits(tree, spec, domain, folder, pictures)
     if spec.listed and UNSPLIT in splits and (lists := _split_lists(tree, domain)):
         splits = {split: _listed(tree, file, splits[UNSPLIT]) for split, file in lists.items()}
@@ -144,7 +148,7 @@ def _domain_files(tree: FileTree, spec: FolderSet, domain: str, folder: str, pic
 
 
 def _splits(
-    tree: FileTree, spec: FolderSet, domain: str, folder: str, pictures: Sequence[Parts]
+    tree: FileTree, spec: "FolderSet", domain: str, folder: str, pictures: Sequence[Parts]
 ) -> dict[str, dict[str, str]]:
     """By split, the names in the tree of a domain's pictures by ``<class>/<picture>``.
 
@@ -171,7 +175,7 @@ def _splits(
     return {split: splits[split] for split in (UNSPLIT, *SPLITS) if split in splits}
 
 
-def _class_name(spec: FolderSet, place: str) -> str:
+def _class_name(spec: "FolderSet", place: str) -> str:
     folder = place.split("/")[0]
     if folder.isdecimal() and int(folder) < len(spec.numbered):
         return spec.numbered[int(folder)]

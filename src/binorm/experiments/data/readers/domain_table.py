@@ -1,55 +1,29 @@
 """The data sets whose domains are folders: what each is, and how its folders are called."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import Any
 
-
-@dataclass(frozen=True)
-class FolderSet:
-    """One data set.
-
-    Attributes:
-        title: what it shows.
-        pictures: published counts, by domain.
-        folders: names of each domain's folder; case, blanks and underscores do not matter. Empty for a tree whose
-            domains are found.
-        classes: how many there are; 0 for a tree whose classes are found.
-        url: where it is published.
-        usual_names: files and folders that it usually is, as published and as people pack it.
-        licence: as its authors state it; empty where it is not known here.
-        layout: what the published tree has, for people.
-        size: height and width that its pictures are brought to, in pixels; less where memory would not hold them.
-        between: folders that may lie between a domain and its classes, and the split that each has: "train", "test",
-            "all" for no split, "" for copies of the others' pictures.
-        numbered: names of classes whose folders may be numbers.
-        listed: the published split may be in ``<domain>_train.txt`` and ``<domain>_test.txt``.
-    """
-
-    title: str
-    pictures: Mapping[str, int]
-    folders: Mapping[str, tuple[str, ...]]
-    classes: int
-    url: str
-    usual_names: tuple[str, ...]
-    licence: str = ""
-    layout: str = "<domain>/<class>/ pictures"
-    size: int = 224
-    between: Mapping[str, str] = field(default_factory=dict)
-    numbered: tuple[str, ...] = ()
-    listed: bool = False
-
-    @property
-    def has_split(self) -> bool:
-        """Whether a split is published, in lists or folders that a copy may lack."""
-        return self.listed or "test" in self.between.values()
+from binorm.experiments.data.entry import OWN_SPLIT
+from binorm.experiments.data.readers.domain_folders import FolderSet
 
 
 def _same(*names: str) -> dict[str, tuple[str, ...]]:
     return {name: (name,) for name in names}
 
 
-FOLDER_SETS: dict[str, FolderSet] = {
-    "pacs": FolderSet(
+def _set(layout: str = "<domain>/<class>/ pictures", **facts: Any) -> FolderSet:
+    splits = facts.get("listed") or "test" in facts.get("between", {}).values()
+    return FolderSet(
+        layout=layout,
+        needs=f"the folder, zip or tar file with {layout}",
+        split=f"as published where a copy has its lists or folders, else {OWN_SPLIT}" if splits else OWN_SPLIT,
+        domains=tuple(facts["folders"]),
+        **facts,
+    )
+
+
+_SETS = (
+    _set(
+        name="pacs",
         title="photographs, art paintings, cartoons and sketches of seven kinds of objects",
         pictures={"art_painting": 2_048, "cartoon": 2_344, "photo": 1_670, "sketch": 3_929},
         folders=_same("art_painting", "cartoon", "photo", "sketch"),
@@ -57,7 +31,8 @@ FOLDER_SETS: dict[str, FolderSet] = {
         url="https://dali-dl.github.io/project_iccv2017.html",
         usual_names=("PACS", "PACS.zip", "pacs", "pacs.zip", "kfold"),
     ),
-    "office-home": FolderSet(
+    _set(
+        name="office-home",
         title="things of office and home as art, clip art, products and photographs",
         pictures={"art": 2_427, "clipart": 4_365, "product": 4_439, "real_world": 4_357},
         folders={**_same("art", "clipart", "product"), "real_world": ("real_world", "real")},
@@ -73,7 +48,8 @@ FOLDER_SETS: dict[str, FolderSet] = {
         ),
         licence="fair use notice: for non-commercial research and education",
     ),
-    "office-31": FolderSet(
+    _set(
+        name="office-31",
         title="office things in a shop's pictures, by a camera and by a webcam",
         pictures={"amazon": 2_817, "dslr": 498, "webcam": 795},
         folders=_same("amazon", "dslr", "webcam"),
@@ -89,7 +65,8 @@ FOLDER_SETS: dict[str, FolderSet] = {
         ),
         between={"images": "all"},
     ),
-    "vlcs": FolderSet(
+    _set(
+        name="vlcs",
         title="five kinds of objects from Caltech-101, LabelMe, PASCAL VOC 2007 and SUN09",
         pictures={"caltech": 1_415, "labelme": 2_656, "pascal": 3_376, "sun": 3_282},
         folders={
@@ -105,7 +82,8 @@ FOLDER_SETS: dict[str, FolderSet] = {
         layout="<domain>/full/<class>/ and <domain>/test/<class>/ pictures, or <domain>/<class>/ pictures",
         between={"full": "train", "test": "test", "train": "", "crossval": ""},  # full is train and crossval
     ),
-    "domainnet": FolderSet(
+    _set(
+        name="domainnet",
         title="345 kinds of things in six styles",
         pictures={
             "clipart": 48_129,
@@ -124,7 +102,8 @@ FOLDER_SETS: dict[str, FolderSet] = {
         size=64,
         listed=True,
     ),
-    "domains": FolderSet(
+    _set(
+        name="domains",
         title="any pictures of your own in several domains",
         pictures={},
         folders={},
@@ -132,4 +111,6 @@ FOLDER_SETS: dict[str, FolderSet] = {
         url="",
         usual_names=("domains", "domains.zip"),
     ),
-}
+)
+
+FOLDER_SETS: dict[str, FolderSet] = {each.name: each for each in _SETS}

@@ -13,9 +13,10 @@ from typing import Any
 import numpy
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.data.dataset import EncodedPicture
+from binorm.experiments.common.images import BrokenImageError
+from binorm.experiments.data.dataset import EncodedImage
 from binorm.experiments.data.readers.file_tree import DAMAGE, MAX_FILE_BYTES
-from binorm.experiments.data.readers.image_folder import BrokenPictureError, is_picture
+from binorm.experiments.data.readers.image_folder import is_picture
 
 SHUFFLE_BUFFER = 2000  # pictures of shards that are in memory to be shuffled: about 200 MB of ImageNet
 
@@ -38,21 +39,19 @@ class EncodedFiles:
     def __len__(self) -> int:
         return len(self.names)
 
-    def pictures(self, seed: int | None, rank: int = 0, world_size: int = 1) -> Iterator[EncodedPicture]:
+    def pictures(self, seed: int | None, rank: int = 0, world_size: int = 1) -> Iterator[EncodedImage]:
         """The pictures of one process; see `EncodedSet`."""
         order = _order(len(self), seed)
         for index in order[_share(len(self), rank, world_size)]:
             yield self._picture(index)
 
-    def examples(self, classes: int, count: int) -> dict[int, list[EncodedPicture]]:
+    def examples(self, classes: int, count: int) -> dict[int, list[EncodedImage]]:
         """The first pictures of the first classes."""
         firsts = {label: numpy.flatnonzero(self.labels == label)[:count] for label in range(classes)}
         return {label: [self._picture(index) for index in indices] for label, indices in firsts.items()}
 
-    def _picture(self, index: int) -> EncodedPicture:
-        return EncodedPicture(
-            self.names[index], partial(self._read_checked, self.names[index]), int(self.labels[index])
-        )
+    def _picture(self, index: int) -> EncodedImage:
+        return EncodedImage(self.names[index], partial(self._read_checked, self.names[index]), int(self.labels[index]))
 
     def _read_checked(self, name: str) -> bytes:
         return read_encoded(self._read, name, self.source)
@@ -62,13 +61,13 @@ def read_encoded(read: Callable[[str], bytes], name: str, source: Path) -> bytes
     """What ``read`` gives for a picture's name.
 
     Raises:
-        BrokenPictureError: if an archive holds it damaged.
+        BrokenImageError: if an archive holds it damaged.
         UserError: if it cannot be read.
     """
     try:
         return read(name)
     except DAMAGE as error:
-        raise BrokenPictureError(str(error) or type(error).__name__) from error
+        raise BrokenImageError(str(error) or type(error).__name__) from error
     except OSError as error:
         raise UserError(f"cannot read {name} in {source}: {error}") from error
 
@@ -122,20 +121,20 @@ class EncodedShards:
     def __len__(self) -> int:
         return sum(shard.pictures for shard in self.shards)
 
-    def pictures(self, seed: int | None, rank: int = 0, world_size: int = 1) -> Iterator[EncodedPicture]:
+    def pictures(self, seed: int | None, rank: int = 0, world_size: int = 1) -> Iterator[EncodedImage]:
         """The pictures of one process; see `EncodedSet`. Raises `UserError` for a damaged shard."""
         share = _share(len(self), rank, world_size)
         stream = self._piece(_order(len(self.shards), seed), share.start, share.stop)
         if seed is None:
             return stream
-        shuffled: Iterator[EncodedPicture] = webdataset().shuffle(
+        shuffled: Iterator[EncodedImage] = webdataset().shuffle(
             SHUFFLE_BUFFER, initial=SHUFFLE_BUFFER, seed=seed * 1_000_003 + rank
         )(stream)
         return shuffled
 
-    def examples(self, classes: int, count: int) -> dict[int, list[EncodedPicture]]:
+    def examples(self, classes: int, count: int) -> dict[int, list[EncodedImage]]:
         """Pictures of the first classes that lie in the first shard."""
-        found: dict[int, list[EncodedPicture]] = {label: [] for label in range(classes)}
+        found: dict[int, list[EncodedImage]] = {label: [] for label in range(classes)}
         lacking = classes
         for picture in self._read(self.shards[0]):
             if len(found.get(picture.label, ())) < count and picture.label in found:
@@ -145,7 +144,7 @@ class EncodedShards:
                 break
         return found
 
-    def _piece(self, order: numpy.ndarray, first: int, stop: int) -> Iterator[EncodedPicture]:
+    def _piece(self, order: numpy.ndarray, first: int, stop: int) -> Iterator[EncodedImage]:
         """Pictures ``first`` to ``stop`` of the shards in ``order``."""
         start = 0
         for shard in (self.shards[index] for index in order):
@@ -154,7 +153,7 @@ class EncodedShards:
                 yield from islice(self._read(shard), max(first, start) - start, min(stop, end) - start)
             start = end
 
-    def _read(self, shard: Shard) -> Iterator[EncodedPicture]:
+    def _read(self, shard: Shard) -> Iterator[EncodedImage]:
         library = webdataset().tariterators
         seen = 0
         try:
@@ -169,7 +168,7 @@ class EncodedShards:
         if seen != shard.pictures:
             raise UserError(f"{shard.path} holds {seen} pictures, its index says {shard.pictures}: write it again")
 
-    def _picture(self, shard: Shard, sample: dict[str, Any]) -> EncodedPicture:
+    def _picture(self, shard: Shard, sample: dict[str, Any]) -> EncodedImage:
         key = sample["__key__"]
         kinds = [kind for kind in sample if is_picture(f"{key}.{kind}")]
         label: bytes = sample.get("cls", b"").strip()
@@ -178,7 +177,7 @@ class EncodedShards:
         if not label.isdigit() or not int(label) < self.num_classes:
             raise UserError(f"{key} in {shard.path} has the label {label!r}, expected 0 to {self.num_classes - 1}")
         data = sample[kinds[0]]
-        return EncodedPicture(f"{shard.path.name}/{key}.{kinds[0]}", partial(bytes, data), int(label))
+        return EncodedImage(f"{shard.path.name}/{key}.{kinds[0]}", partial(bytes, data), int(label))
 
 
 def webdataset() -> ModuleType:

@@ -1,30 +1,23 @@
 """Decoding many labelled pictures into memory, such as those of ``<split>/<class>/<file>`` in a folder or archive."""
 
-import io
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.images import BrokenImageError, open_image
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.readers.file_tree import DamagedFileError, FileTree
 
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp"}
-FORMATS = ("PNG", "JPEG", "BMP", "PPM", "WEBP")  # whatever a file's name: others may start programs to be decoded
 MAX_MEMORY_BYTES = 8 * 2**30  # of one split's decoded pictures
-MAX_PIXELS = 2**26  # of one encoded picture; known from its header, before anything is decoded
 
 Labelled = dict[str, list[tuple[str, int]]]
 """Names of files with their labels, by split."""
-
-
-class BrokenPictureError(Exception):
-    """A file that should be a picture and cannot be decoded; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +110,7 @@ def read_pictures(
         try:
             images[len(labels)] = decode(tree.read(file), size, resize)
             labels.append(label)
-        except (BrokenPictureError, DamagedFileError) as error:
+        except (BrokenImageError, DamagedFileError) as error:
             if not skip_broken:
                 raise UserError(
                     f"{file} in {tree.path} is broken ({error}): evaluation needs every picture, so replace it"
@@ -140,36 +133,16 @@ def decode(data: bytes, size: tuple[int, int], resize: bool = False) -> numpy.nd
     """The pixels of one encoded picture, uint8, (height, width, 3).
 
     Raises:
-        BrokenPictureError: if it cannot be decoded.
+        BrokenImageError: if it cannot be decoded.
         WrongSizeError: if it has another size and ``resize`` is False.
     """
-    with opened(data) as picture:
-        if picture.size == size:
-            return numpy.asarray(picture.convert("RGB"))
-        if not resize:  # known from the header: nothing large is ever decoded
-            raise WrongSizeError(f"{picture.size[0]}x{picture.size[1]}")
-        return numpy.asarray(picture.convert("RGB").resize(size, Image.Resampling.BILINEAR))
-
-
-@contextmanager
-def opened(data: bytes) -> Iterator[Image.Image]:
-    """An encoded picture, not yet decoded.
-
-    Raises:
-        BrokenPictureError: if it cannot be opened, or what happens to it inside the context cannot be done.
-    """
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            # Pillow itself refuses only twice as much, and its warning cannot be made an error in one thread alone.
-            if picture.width * picture.height > MAX_PIXELS:
-                raise ValueError(f"{picture.width}x{picture.height} pixels are more than a photograph has")
-            yield picture
-    except WrongSizeError:
-        raise
-    except UnidentifiedImageError as error:
-        raise BrokenPictureError("not a picture") from error
-    except Exception as error:  # Pillow's decoders raise nearly anything for damaged data
-        raise BrokenPictureError(str(error) or type(error).__name__) from error
+    with open_image(data) as image:
+        own = image.size
+        if own == size:
+            return numpy.asarray(image.convert("RGB"))
+        if resize:
+            return numpy.asarray(image.convert("RGB").resize(size, Image.Resampling.BILINEAR))
+    raise WrongSizeError(f"{own[0]}x{own[1]}")  # known from the header: nothing large is ever decoded
 
 
 def _few(names: Sequence[str]) -> str:

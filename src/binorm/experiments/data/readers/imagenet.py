@@ -5,53 +5,65 @@ import io
 import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.data.dataset import Dataset, EncodedSet
+from binorm.experiments.data.entry import Entry
 from binorm.experiments.data.readers.encoded import EncodedFiles, folder_reader, zip_reader
 from binorm.experiments.data.readers.file_tree import DAMAGE
 from binorm.experiments.data.readers.image_folder import is_picture
 from binorm.experiments.data.readers.shards import looks_like_shards, read_shards
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SPLITS = ("train", "val")
 SOLUTION_FILE = "LOC_val_solution.csv"  # the labels of the flat val folder, published beside the pictures
 
 Labelled = dict[str, list[str]]  # the pictures of each class
 
 
-def load(path: Path | None, image_size: int = 0) -> Dataset:
-    """Find ImageNet, or a set with its layout and any number of classes; the pictures stay encoded.
+@dataclass(frozen=True, kw_only=True)
+class ImageNet(Entry):
+    """ImageNet, or a set with its layout and any number of classes; the pictures stay encoded."""
 
-    Args:
-        path: a folder or zip with ``train/<class>/<picture>`` and ``val/<class>/<picture>``, at any depth and with the
-            same classes in both, or with the flat published ``val`` and `SOLUTION_FILE`; or a folder of shards, as
-            `binorm.experiments.data.readers.shards.write_shards` makes them.
-        image_size: of no effect: pictures are brought to a recipe's size when they are decoded.
+    def read(self, path: Path, size: int) -> Dataset:
+        """From a folder or zip of pictures, or from shards.
 
-    Raises:
-        UserError: if there is nothing, or something else, at ``path``.
-    """
-    if path is None:
-        raise UserError(
-            "imagenet needs --data: the folder with train/ and val/ (https://www.image-net.org), or with shards of it"
+        Args:
+            path: a folder or zip with ``train/<class>/<picture>`` and ``val/<class>/<picture>``, at any depth and with
+                the same classes in both, or with the flat published ``val`` and `SOLUTION_FILE`; or a folder of shards,
+                as `binorm.experiments.data.readers.shards.write_shards` makes them.
+            size: of no effect: pictures are brought to a recipe's size when they are decoded.
+        """
+        if not path.exists():
+            raise UserError(f"there is no data at {path}: check --data")
+        sets: Mapping[str, EncodedSet]
+        classes, sets = read_shards(path) if looks_like_shards(path) else _read_files(path)
+        return Dataset(
+            name=self.name,
+            source=path.name,
+            classes=classes,
+            train=sets["train"],
+            evaluation={"val": sets["val"]},
+            mean=IMAGENET_MEAN,
+            std=IMAGENET_STD,
         )
-    if not path.exists():
-        raise UserError(f"there is no data at {path}: check --data")
-    sets: Mapping[str, EncodedSet]
-    classes, sets = read_shards(path) if looks_like_shards(path) else _read_files(path)
-    return Dataset(
-        name="imagenet",
-        source=path.name,
-        classes=classes,
-        train=sets["train"],
-        evaluation={"val": sets["val"]},
-        mean=MEAN,
-        std=STD,
-    )
+
+
+IMAGENET = ImageNet(
+    name="imagenet",
+    title="ImageNet's 1,000 classes (ILSVRC 2012), decoded as needed",
+    pictures={"train": 1_281_167, "val": 50_000},
+    classes=1_000,
+    needs="the folder or zip with {train,val}/<wnid>/ pictures, or the folder of shards",
+    url="https://www.image-net.org/",
+    licence="for non-commercial research, after registration",
+    usual_names=("imagenet", "imagenet-shards", "imagenet.zip", "ILSVRC2012", "ILSVRC"),
+    size=224,
+)
 
 
 def _read_files(path: Path) -> tuple[tuple[str, ...], dict[str, EncodedFiles]]:

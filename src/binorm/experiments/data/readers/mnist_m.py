@@ -20,8 +20,9 @@ from pathlib import PurePosixPath
 import numpy
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.images import BrokenImageError, open_image
 from binorm.experiments.data.readers.file_tree import FileTree
-from binorm.experiments.data.readers.image_folder import BrokenPictureError, is_picture, opened
+from binorm.experiments.data.readers.image_folder import is_picture
 
 SIDE = 28
 SEEDS = {"train": 0, "test": 1}
@@ -69,9 +70,9 @@ def read_photographs(tree: FileTree) -> list[numpy.ndarray]:
 
 def _read(tree: FileTree, name: str) -> numpy.ndarray:
     try:
-        with opened(tree.read(name)) as picture:
+        with open_image(tree.read(name)) as picture:
             pixels = numpy.asarray(picture.convert("RGB"))
-    except BrokenPictureError as error:
+    except BrokenImageError as error:
         raise UserError(
             f"{name} in {tree.path} is broken ({error}): MNIST-M is made of all photographs, so replace it"
         ) from error

@@ -14,7 +14,7 @@ from typing import Any
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.common.threads import in_threads
-from binorm.experiments.data.dataset import Dataset, EncodedPicture, EncodedSet, ImageSet
+from binorm.experiments.data.dataset import Dataset, EncodedImage, EncodedSet, ImageSet
 from binorm.experiments.data.readers.encoded import EncodedShards, Shard, webdataset
 
 INDEX_FILE = "shards.json"
@@ -139,11 +139,11 @@ def _write_split(
     return shards
 
 
-def _read(picture: EncodedPicture) -> tuple[EncodedPicture, bytes]:
+def _read(picture: EncodedImage) -> tuple[EncodedImage, bytes]:
     return picture, picture.read()
 
 
-def _entries(picture: EncodedPicture, data: bytes) -> dict[str, bytes]:
+def _entries(picture: EncodedImage, data: bytes) -> dict[str, bytes]:
     return {PurePosixPath(picture.name).suffix[1:].lower(): data, "cls": str(picture.label).encode()}
 
 

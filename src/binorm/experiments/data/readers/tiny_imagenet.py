@@ -5,56 +5,67 @@ The published ``val`` is the evaluation set: the labels of ``test`` are not publ
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.data.dataset import Dataset
+from binorm.experiments.data.entry import Entry
 from binorm.experiments.data.readers.cache import Splits, cached
+from binorm.experiments.data.readers.examination import Examined, examine_files
 from binorm.experiments.data.readers.file_tree import FileTree, open_tree
 from binorm.experiments.data.readers.image_folder import Labelled, is_picture, read_pictures
-from binorm.experiments.data.verification import Examined, examine_files
 
 SIZE = 64
 CLASSES = 200
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
 
 
-def load(path: Path, image_size: int = 0) -> Dataset:
-    """Read Tiny ImageNet as published, or with ``val`` sorted into folders by class as ``train`` is.
+@dataclass(frozen=True, kw_only=True)
+class TinyImageNet(Entry):
+    """Tiny ImageNet as published, or with ``val`` sorted into folders by class as ``train`` is."""
 
-    Args:
-        path: ``tiny-imagenet-200``, a folder above it, or a zip or tar file of it.
-        image_size: height and width to bring every picture to, in pixels; 0 for `SIZE`.
+    def read(self, path: Path, size: int) -> Dataset:
+        """From ``tiny-imagenet-200``, a folder above it, or a zip or tar file of it."""
 
-    Raises:
-        UserError: if there is nothing, or something else, at ``path``.
-    """
-    size = (image_size or SIZE, image_size or SIZE)
+        def decode() -> Splits:
+            found = files(tree)
+            return {
+                split: read_pictures(tree, found[split], (size, size), split == "train", resize=size != SIZE)
+                for split in found
+            }
 
-    def read() -> Splits:
-        found = files(tree)
-        resize = size != (SIZE, SIZE)
-        return {split: read_pictures(tree, found[split], size, split == "train", resize) for split in found}
+        with open_tree(path) as tree:
+            classes = _class_names(tree, _wnids(tree))
+            splits = cached(f"tiny-imagenet-{size}-{tree.fingerprint}", decode)
+        return Dataset(
+            name=self.name,
+            source=path.name,
+            classes=classes,
+            train=splits["train"].images,
+            evaluation={"val": splits["val"].images},
+            mean=IMAGENET_MEAN,
+            std=IMAGENET_STD,
+            skipped=splits["train"].skipped,
+        )
 
-    with open_tree(path) as tree:
-        classes = _class_names(tree, _wnids(tree))
-        splits = cached(f"tiny-imagenet-{size[0]}-{tree.fingerprint}", read)
-    return Dataset(
-        name="tiny-imagenet",
-        source=path.name,
-        classes=classes,
-        train=splits["train"].images,
-        evaluation={"val": splits["val"].images},
-        mean=MEAN,
-        std=STD,
-        skipped=splits["train"].skipped,
-    )
+    def examine(self, path: Path) -> Iterator[Examined]:
+        """Every labelled picture at ``path``, decoded anew."""
+        with open_tree(path) as tree:
+            yield from examine_files(tree, files(tree))
 
 
-def examine(path: Path) -> Iterator[Examined]:
-    """Every labelled picture at ``path``, decoded anew."""
-    with open_tree(path) as tree:
-        yield from examine_files(tree, files(tree))
+TINY_IMAGENET = TinyImageNet(
+    name="tiny-imagenet",
+    title="200 of ImageNet's classes, 64x64",
+    pictures={"train": 100_000, "val": 10_000},
+    classes=CLASSES,
+    needs="the folder or zip tiny-imagenet-200, as published",
+    url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+    usual_names=("tiny-imagenet-200", "tiny-imagenet-200.zip", "tiny-imagenet"),
+    size=SIZE,
+    uniform=True,
+)
 
 
 def files(tree: FileTree) -> Labelled:

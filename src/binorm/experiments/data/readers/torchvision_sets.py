@@ -7,10 +7,11 @@ import hashlib
 import importlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy
 import torch
@@ -18,124 +19,133 @@ from PIL import Image, ImageOps
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import write_text_atomically
-from binorm.experiments.data.dataset import Dataset, ImageSet
-from binorm.experiments.data.readers.cache import Splits, cache_folder, cached
+from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
+from binorm.experiments.data.dataset import TEST_SHARE, Dataset, ImageSet, hold_out
+from binorm.experiments.data.entry import Entry
+from binorm.experiments.data.readers.cache import Splits as DecodedSplits
+from binorm.experiments.data.readers.cache import cache_folder, cached
+from binorm.experiments.data.readers.examination import Examined, digest
 from binorm.experiments.data.readers.file_tree import open_tree
 from binorm.experiments.data.readers.image_folder import DecodedSplit, check_memory
-from binorm.experiments.data.readers.torchvision_table import TEST_SHARE, TORCHVISION_SETS, TorchvisionSet
-from binorm.experiments.data.validation import hold_out
-from binorm.experiments.data.verification import Examined, digest
 from binorm.experiments.recipes.base import VALIDATION
 
 FILE_LISTS = ("samples", "_samples", "_image_files", "_images")  # where torchvision's sets keep their files' names
 
+Splits = Mapping[str, Mapping[str, object]]
+"""For each of our splits, the arguments with which torchvision makes it; "all" where there is no published split."""
 
-def load(path: Path, image_size: int, name: str) -> Dataset:
-    """Read one of `TORCHVISION_SETS`; the first time decodes, later ones are cached.
+
+@dataclass(frozen=True, kw_only=True)
+class TorchvisionSet(Entry):
+    """One data set; ``usual_names`` are what lies in torchvision's ``root``, by which it is recognized.
 
     Pictures of another shape lose their longer side's ends; 28x28 drawings get a black frame of 2 pixels to be 32x32.
     Where there is no published split, `TEST_SHARE` of each class, drawn from a fixed seed, is the test set.
 
-    Args:
-        path: torchvision's ``root``, or a zip or tar file of what lies in it.
-        image_size: height and width to bring every picture to, in pixels; 0 for the set's own.
-        name: which set.
-
-    Raises:
-        UserError: if it is not there, is something else, or takes too much memory at this size.
+    Attributes:
+        constructor: its class in ``torchvision.datasets``.
+        splits: see `Splits`; the first after train is the main evaluation set.
+        names: of the classes; empty where torchvision knows them.
+        photographs: normalized by ImageNet's statistics, like other photographs; else by 0.5 and 0.25.
+        first_label: torchvision's label of the first class.
+        transposed: the published files hold rows as columns.
     """
-    spec = TORCHVISION_SETS[name]
-    size = image_size or spec.size
-    _check_present(name, path)
 
-    def read() -> Splits:
-        with _opened(name, path) as sources:
-            check_memory(sum(len(source) for source in sources.values()), (size, size))
-            return {split: _decode(name, split, source, size, path) for split, source in sources.items()}
+    constructor: str
+    splits: Splits
+    names: tuple[str, ...] = ()
+    photographs: bool = False
+    first_label: int = 0
+    transposed: bool = False
+    in_a_root: ClassVar[bool] = True
 
-    fingerprint = _fingerprint(name, path)
-    splits = cached(f"{name}-{size}-{fingerprint}", read)
-    images = {split: decoded.images for split, decoded in splits.items()}
-    dataset = Dataset(
-        name=name,
-        source=path.name,
-        classes=_class_names(name, path, fingerprint),
-        train=images.pop("train") if "train" in images else images.pop("all"),
-        evaluation=images,
-        mean=spec.mean,
-        std=spec.std,
-        skipped=splits["train"].skipped if "train" in splits else (),
-    )
-    return dataset if dataset.evaluation else _split(dataset)
+    def read(self, path: Path, size: int) -> Dataset:
+        """From torchvision's ``root``, or a zip or tar file of what lies in it."""
+        _check_present(self, path)
+
+        def decode() -> DecodedSplits:
+            with _unpacked_sources(self, path) as sources:
+                check_memory(sum(len(source) for source in sources.values()), (size, size))
+                return {split: _decode(self, split, source, size, path) for split, source in sources.items()}
+
+        fingerprint = _fingerprint(self, path)
+        splits = cached(f"{self.name}-{size}-{fingerprint}", decode)
+        images = {split: decoded.images for split, decoded in splits.items()}
+        dataset = Dataset(
+            name=self.name,
+            source=path.name,
+            classes=_class_names(self, path, fingerprint),
+            train=images.pop("train") if "train" in images else images.pop("all"),
+            evaluation=images,
+            mean=IMAGENET_MEAN if self.photographs else (0.5, 0.5, 0.5),
+            std=IMAGENET_STD if self.photographs else (0.25, 0.25, 0.25),
+            skipped=splits["train"].skipped if "train" in splits else (),
+        )
+        return dataset if dataset.evaluation else _split(dataset)
+
+    def examine(self, path: Path) -> Iterator[Examined]:
+        """Every picture at ``path``, decoded anew at its own size."""
+        _check_present(self, path)
+        with _unpacked_sources(self, path) as sources:
+            for split, source in sources.items():
+                for index in range(len(source)):
+                    yield _examine(self, split, source, index)
+
+    def is_present(self, path: Path) -> bool:
+        """Whether the folder or archive ``path`` holds what the set consists of."""
+        if path.is_dir():
+            return all((path / file).exists() for file in self.usual_names)
+        if not path.exists():
+            return False
+        with open_tree(path) as tree:
+            return all(any(_is_below(each, file) for each in tree.names) for file in self.usual_names)
+
+    def download(self, path: Path) -> None:
+        """Have torchvision download the set into the folder ``path``, unless it is there.
+
+        Raises:
+            UserError: for a set that torchvision cannot download, and where it fails.
+        """
+        if not self.downloads:
+            raise UserError(f"torchvision cannot download {self.name}: get it by hand from {self.url}")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            for arguments in self.splits.values():
+                _constructor(self)(str(path), **arguments, download=True)
+        except Exception as error:  # torchvision raises nearly anything
+            raise UserError(
+                f"cannot download {self.name} to {path} ({error}): get it by hand from {self.url}"
+            ) from error
 
 
-def examine(path: Path, name: str) -> Iterator[Examined]:
-    """Every picture of one set at ``path``, decoded anew at its own size."""
-    _check_present(name, path)
-    with _opened(name, path) as sources:
-        for split, source in sources.items():
-            for index in range(len(source)):
-                yield _examine(name, split, source, index)
-
-
-def download(name: str, path: Path) -> None:
-    """Have torchvision download a set into the folder ``path``, unless it is there.
-
-    Raises:
-        UserError: for a set that torchvision cannot download, and where it fails.
-    """
-    spec = TORCHVISION_SETS[name]
-    if not spec.downloads:
-        raise UserError(f"torchvision cannot download {name}: get it by hand from {spec.url}")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        for arguments in spec.splits.values():
-            _constructor(spec)(str(path), **arguments, download=True)
-    except Exception as error:  # torchvision raises nearly anything
-        raise UserError(f"cannot download {name} to {path} ({error}): get it by hand from {spec.url}") from error
-
-
-def is_present(name: str, path: Path) -> bool:
-    """Whether the folder or archive ``path`` holds what one set consists of."""
-    spec = TORCHVISION_SETS[name]
-    if path.is_dir():
-        return all((path / file).exists() for file in spec.files)
-    if not path.exists():
-        return False
-    with open_tree(path) as tree:
-        return all(any(_is_below(each, file) for each in tree.names) for file in spec.files)
-
-
-def _check_present(name: str, path: Path) -> None:
-    if not is_present(name, path):
+def _check_present(spec: TorchvisionSet, path: Path) -> None:
+    if not spec.is_present(path):
         raise UserError(
-            f"{name} is not at {path}, where torchvision would have {', '.join(TORCHVISION_SETS[name].files)}: "
-            f"{_ways_out(name, path)}"
+            f"{spec.name} is not at {path}, where torchvision would have {', '.join(spec.usual_names)}: "
+            f"{_ways_out(spec, path)}"
         )
 
 
-def _ways_out(name: str, path: Path) -> str:
-    spec = TORCHVISION_SETS[name]
+def _ways_out(spec: TorchvisionSet, path: Path) -> str:
     if not spec.downloads:
         return f"get it by hand from {spec.url}"
     calls = []
     for arguments in spec.splits.values():
         given = "".join(f", {key}={value!r}" for key, value in arguments.items())
         calls.append(f"torchvision.datasets.{spec.constructor}({str(path)!r}{given}, download=True)")
-    return f"'binorm data prepare {name} --data {path}' downloads it, as in Python does {'; '.join(calls)}"
+    return f"'binorm data prepare {spec.name} --data {path}' downloads it, as in Python does {'; '.join(calls)}"
 
 
 @contextmanager
-def _opened(name: str, path: Path) -> Iterator[dict[str, Any]]:
+def _unpacked_sources(spec: TorchvisionSet, path: Path) -> Iterator[dict[str, Any]]:
     """Torchvision's data sets, by split."""
-    spec = TORCHVISION_SETS[name]
     with _unpacked(spec, path) as root:
         try:
             sources = {split: _constructor(spec)(str(root), **kwargs) for split, kwargs in _offline(spec).items()}
         except Exception as error:  # torchvision raises nearly anything
             raise UserError(
-                f"torchvision cannot read {name} in {path} ({error}): delete it and get it again. "
-                f"{_ways_out(name, path)}"
+                f"torchvision cannot read {spec.name} in {path} ({error}): delete it and get it again. "
+                f"{_ways_out(spec, path)}"
             ) from error
         yield sources
 
@@ -158,7 +168,7 @@ def _unpacked(spec: TorchvisionSet, path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="binorm-") as temporary, open_tree(path) as tree:
         for name in tree.names:
-            if any(_is_below(name, file) for file in spec.files):
+            if any(_is_below(name, file) for file in spec.usual_names):
                 target = Path(temporary) / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(tree.read(name))
@@ -170,13 +180,13 @@ def _is_below(name: str, folder: str) -> bool:
     return (name == folder or name.startswith(f"{folder}/")) and ".." not in name.split("/")
 
 
-def _fingerprint(name: str, path: Path) -> str:
+def _fingerprint(spec: TorchvisionSet, path: Path) -> str:
     """Of the files of one set alone: its root often holds other sets too."""
     if not path.is_dir():
         with open_tree(path) as tree:
             return tree.fingerprint
     facts: list[object] = [str(path.resolve())]
-    for file in TORCHVISION_SETS[name].files:
+    for file in spec.usual_names:
         place = path / file
         if place.is_dir():
             with open_tree(place) as tree:
@@ -187,39 +197,37 @@ def _fingerprint(name: str, path: Path) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 
-def _class_names(name: str, path: Path, fingerprint: str) -> tuple[str, ...]:
+def _class_names(spec: TorchvisionSet, path: Path, fingerprint: str) -> tuple[str, ...]:
     """From the table, else from torchvision, whose answer is kept: to ask again may mean to unpack an archive."""
-    spec = TORCHVISION_SETS[name]
     if spec.names:
         return spec.names
-    file = cache_folder() / f"{name}-classes-{fingerprint}.json"
+    file = cache_folder() / f"{spec.name}-classes-{fingerprint}.json"
     try:
         return tuple(json.loads(file.read_text()))
     except (OSError, ValueError):
         pass
-    with _opened(name, path) as sources:
+    with _unpacked_sources(spec, path) as sources:
         source = next(iter(sources.values()))
         found = getattr(source, "classes", getattr(source, "categories", ()))
     names = tuple(each if isinstance(each, str) else each[0] for each in found)
     if len(names) != spec.classes:
-        raise UserError(f"{name} in {path} has {len(names)} classes, expected {spec.classes}: is it whole?")
+        raise UserError(f"{spec.name} in {path} has {len(names)} classes, expected {spec.classes}: is it whole?")
     with suppress(UserError):  # then the pictures could not be cached either, and that was said
         write_text_atomically(file, json.dumps(names))
     return names
 
 
-def _examine(name: str, split: str, source: Any, index: int) -> Examined:
+def _examine(spec: TorchvisionSet, split: str, source: Any, index: int) -> Examined:
     file = _file_name(source, split, index)
     try:
         picture, label = source[index]
         content = digest(picture.convert("RGB").tobytes())
-        return Examined(split, file, int(label) - TORCHVISION_SETS[name].first_label, content, picture.size)
+        return Examined(split, file, int(label) - spec.first_label, content, picture.size)
     except Exception as error:  # torchvision and Pillow raise nearly anything for damaged files
         return Examined(split, file, -1, b"", (0, 0), str(error) or type(error).__name__)
 
 
-def _decode(name: str, split: str, source: Any, size: int, path: Path) -> DecodedSplit:
-    spec = TORCHVISION_SETS[name]
+def _decode(spec: TorchvisionSet, split: str, source: Any, size: int, path: Path) -> DecodedSplit:
     images = numpy.empty((len(source), size, size, 3), dtype=numpy.uint8)
     labels: list[int] = []
     skipped = []
@@ -233,18 +241,21 @@ def _decode(name: str, split: str, source: Any, size: int, path: Path) -> Decode
             file = _file_name(source, split, index)
             if split != "train":
                 raise UserError(
-                    f"{file} of {name} in {path} is broken ({error}): evaluation needs every picture, so replace it"
+                    f"{file} of {spec.name} in {path} is broken ({error}): "
+                    "evaluation needs every picture, so replace it"
                 ) from error
             skipped.append(file)
             continue
         if not 0 <= label < spec.classes:
             raise UserError(
-                f"{_file_name(source, split, index)} of {name} in {path} has the label {label}, "
+                f"{_file_name(source, split, index)} of {spec.name} in {path} has the label {label}, "
                 f"expected 0 to {spec.classes - 1}: is it whole?"
             )
         labels.append(label)
     if not labels:
-        raise UserError(f"{split} of {name} in {path} has no pictures that can be decoded ({len(skipped)} are broken)")
+        raise UserError(
+            f"{split} of {spec.name} in {path} has no pictures that can be decoded ({len(skipped)} are broken)"
+        )
     return DecodedSplit(ImageSet(torch.from_numpy(images[: len(labels)]), torch.tensor(labels)), tuple(skipped))
 
 

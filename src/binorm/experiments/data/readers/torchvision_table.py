@@ -2,13 +2,11 @@
 
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from binorm.experiments.data.entry import OWN_SPLIT
+from binorm.experiments.data.readers.torchvision_sets import Splits, TorchvisionSet
 
 DIGITS = tuple(string.digits)
-TEST_SHARE = 0.2  # of each class, drawn with seed 0, where a set has no published split
-
-Splits = Mapping[str, Mapping[str, object]]
-"""For each of our splits, the arguments with which torchvision makes it; "all" where there is no published split."""
 
 BY_FLAG: Splits = {"train": {"train": True}, "test": {"train": False}}
 UNSPLIT: Splits = {"all": {}}
@@ -19,62 +17,54 @@ def _named(*names: str, **arguments: object) -> Splits:
     return {split: {"split": split, **arguments} for split in ("train", *names)}
 
 
-@dataclass(frozen=True)
-class TorchvisionSet:
-    """One data set.
-
-    Attributes:
-        constructor: its class in ``torchvision.datasets``.
-        title: what it shows.
-        splits: see `Splits`; the first after train is the main evaluation set.
-        files: what lies in torchvision's ``root``, by which it is recognized.
-        size: height and width that its pictures are brought to, in pixels.
-        pictures: published counts, by split.
-        classes: how many there are.
-        url: where it is published.
-        licence: as its authors state it; empty where it is not known here.
-        names: of the classes; empty where torchvision knows them.
-        photographs: normalized by ImageNet's statistics, like other photographs; else by 0.5 and 0.25.
-        first_label: torchvision's label of the first class.
-        transposed: the published files hold rows as columns.
-        downloads: torchvision can download it.
-    """
-
-    constructor: str
-    title: str
-    splits: Splits
-    files: tuple[str, ...]
-    size: int
-    pictures: Mapping[str, int]
-    classes: int
-    url: str
-    licence: str = ""
-    names: tuple[str, ...] = ()
-    photographs: bool = False
-    first_label: int = 0
-    transposed: bool = False
-    downloads: bool = True
-
-    @property
-    def mean(self) -> tuple[float, float, float]:
-        """Of each colour channel, to normalize by."""
-        return (0.485, 0.456, 0.406) if self.photographs else (0.5, 0.5, 0.5)
-
-    @property
-    def std(self) -> tuple[float, float, float]:
-        """Of each colour channel, to normalize by."""
-        return (0.229, 0.224, 0.225) if self.photographs else (0.25, 0.25, 0.25)
-
-
-def _mnist(constructor: str, title: str, url: str, licence: str, names: tuple[str, ...] = DIGITS) -> TorchvisionSet:
-    counts = {"train": 60_000, "test": 60_000 if constructor == "QMNIST" else 10_000}
+def _set(
+    name: str,
+    constructor: str,
+    title: str,
+    splits: Splits,
+    files: tuple[str, ...],
+    size: int,
+    pictures: Mapping[str, int],
+    classes: int,
+    url: str,
+    licence: str = "",
+    names: tuple[str, ...] = (),
+    photographs: bool = False,
+    first_label: int = 0,
+    transposed: bool = False,
+    downloads: bool = True,
+) -> TorchvisionSet:
     return TorchvisionSet(
-        constructor, title, BY_FLAG, (f"{constructor}/raw",), 32, counts, 10, url, licence, names=names
+        name=name,
+        constructor=constructor,
+        title=title,
+        splits=splits,
+        usual_names=files,
+        size=size,
+        pictures=pictures,
+        classes=classes,
+        url=url,
+        licence=licence,
+        names=names,
+        photographs=photographs,
+        first_label=first_label,
+        transposed=transposed,
+        downloads=downloads,
+        needs=f"torchvision's root of {constructor}: the folder with {', '.join(files)}, or a zip of it",
+        split=OWN_SPLIT * ("all" in pictures),
     )
 
 
+def _mnist(
+    name: str, constructor: str, title: str, url: str, licence: str, names: tuple[str, ...] = DIGITS
+) -> TorchvisionSet:
+    counts = {"train": 60_000, "test": 60_000 if constructor == "QMNIST" else 10_000}
+    return _set(name, constructor, title, BY_FLAG, (f"{constructor}/raw",), 32, counts, 10, url, licence, names=names)
+
+
 def _emnist(part: str, title: str, train: int, test: int, names: str, first_label: int = 0) -> TorchvisionSet:
-    return TorchvisionSet(
+    return _set(
+        f"emnist-{part}",
         "EMNIST",
         title,
         {split: {"split": part, **arguments} for split, arguments in BY_FLAG.items()},
@@ -94,6 +84,7 @@ def _emnist(part: str, title: str, train: int, test: int, names: str, first_labe
 
 
 def _photographs(
+    name: str,
     constructor: str,
     title: str,
     splits: Splits,
@@ -106,8 +97,19 @@ def _photographs(
     downloads: bool = True,
 ) -> TorchvisionSet:
     pictures = dict(zip(splits, counts, strict=True))
-    return TorchvisionSet(
-        constructor, title, splits, files, size, pictures, classes, url, licence, photographs=True, downloads=downloads
+    return _set(
+        name,
+        constructor,
+        title,
+        splits,
+        files,
+        size,
+        pictures,
+        classes,
+        url,
+        licence,
+        photographs=True,
+        downloads=downloads,
     )
 
 
@@ -116,8 +118,9 @@ _FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Sh
 _KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 _EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
-TORCHVISION_SETS: dict[str, TorchvisionSet] = {
-    "svhn": TorchvisionSet(
+_SETS = (
+    _set(
+        "svhn",
         "SVHN",
         "house numbers in street photographs, cropped digits (without the extra training set)",
         _named("test"),
@@ -129,25 +132,33 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         "for non-commercial use only",
         names=DIGITS,
     ),
-    "mnist": _mnist("MNIST", "handwritten digits", "http://yann.lecun.com/exdb/mnist/", ""),
-    "fashion-mnist": _mnist(
-        "FashionMNIST", "pieces of clothing", "https://github.com/zalandoresearch/fashion-mnist", "MIT", _FASHION
+    _mnist("mnist", "MNIST", "handwritten digits", "http://yann.lecun.com/exdb/mnist/", ""),
+    _mnist(
+        "fashion-mnist",
+        "FashionMNIST",
+        "pieces of clothing",
+        "https://github.com/zalandoresearch/fashion-mnist",
+        "MIT",
+        _FASHION,
     ),
-    "kmnist": _mnist(
-        "KMNIST", "cursive Japanese characters", "http://codh.rois.ac.jp/kmnist/", "CC BY-SA 4.0", _KUZUSHIJI
+    _mnist(
+        "kmnist", "KMNIST", "cursive Japanese characters", "http://codh.rois.ac.jp/kmnist/", "CC BY-SA 4.0", _KUZUSHIJI
     ),
-    "qmnist": _mnist(
-        "QMNIST", "MNIST with 60,000 test digits", "https://github.com/facebookresearch/qmnist", "BSD 3-Clause"
+    _mnist(
+        "qmnist",
+        "QMNIST",
+        "MNIST with 60,000 test digits",
+        "https://github.com/facebookresearch/qmnist",
+        "BSD 3-Clause",
     ),
-    "emnist-balanced": _emnist(
+    _emnist(
         "balanced", "handwritten digits and letters, equally often", 112_800, 18_800, string.digits + _MERGED_LETTERS
     ),
-    "emnist-letters": _emnist("letters", "handwritten letters", 124_800, 20_800, string.ascii_lowercase, 1),
-    "emnist-digits": _emnist("digits", "handwritten digits", 240_000, 40_000, string.digits),
-    "emnist-byclass": _emnist(
-        "byclass", "handwritten characters", 697_932, 116_323, string.digits + string.ascii_letters.swapcase()
-    ),
-    "usps": TorchvisionSet(
+    _emnist("letters", "handwritten letters", 124_800, 20_800, string.ascii_lowercase, 1),
+    _emnist("digits", "handwritten digits", 240_000, 40_000, string.digits),
+    _emnist("byclass", "handwritten characters", 697_932, 116_323, string.digits + string.ascii_letters.swapcase()),
+    _set(
+        "usps",
         "USPS",
         "handwritten digits of postal codes, 16x16",
         BY_FLAG,
@@ -158,7 +169,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass.html#usps",
         names=DIGITS,
     ),
-    "semeion": TorchvisionSet(
+    _set(
+        "semeion",
         "SEMEION",
         "handwritten digits, 16x16, black and white",
         UNSPLIT,
@@ -170,7 +182,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         "CC BY 4.0",
         names=DIGITS,
     ),
-    "fer2013": TorchvisionSet(
+    _set(
+        "fer2013",
         "FER2013",
         "emotions of faces, grey, 48x48 (needs fer2013.csv or icml_face_data.csv, which label the test set)",
         _named("test"),
@@ -182,7 +195,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         names=_EMOTIONS,
         downloads=False,
     ),
-    "gtsrb": TorchvisionSet(
+    _set(
+        "gtsrb",
         "GTSRB",
         "German traffic signs",
         _named("test"),
@@ -193,7 +207,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         "https://benchmark.ini.rub.de/",
         names=tuple(str(sign) for sign in range(43)),
     ),
-    "pcam": TorchvisionSet(
+    _set(
+        "pcam",
         "PCAM",
         "metastases in tissue, 96x96; needs h5py, and gdown to download",
         _named("test", "val"),
@@ -205,7 +220,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         "CC0",
         names=("no metastasis", "metastasis"),
     ),
-    "stl10": _photographs(
+    _photographs(
+        "stl10",
         "STL10",
         "animals and vehicles, 96x96 (without the unlabelled pictures)",
         _named("test"),
@@ -215,7 +231,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         "https://cs.stanford.edu/~acoates/stl10/",
         size=96,
     ),
-    "flowers102": _photographs(
+    _photographs(
+        "flowers102",
         "Flowers102",
         "flowers",
         _named("test", "val"),
@@ -224,7 +241,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         102,
         "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
     ),
-    "dtd": _photographs(
+    _photographs(
+        "dtd",
         "DTD",
         "describable textures, first partition",
         _named("test", "val", partition=1),
@@ -234,7 +252,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         "https://www.robots.ox.ac.uk/~vgg/data/dtd/",
         "for research",
     ),
-    "eurosat": _photographs(
+    _photographs(
+        "eurosat",
         "EuroSAT",
         "land use from the satellite, 64x64",
         UNSPLIT,
@@ -244,7 +263,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         "https://github.com/phelber/eurosat",
         "MIT",
     ),
-    "food101": _photographs(
+    _photographs(
+        "food101",
         "Food101",
         "dishes; the training labels are noisy",
         _named("test"),
@@ -253,7 +273,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         101,
         "https://data.vision.ee.ethz.ch/cvl/datasets_extra/food-101/",
     ),
-    "oxford-pets": _photographs(
+    _photographs(
+        "oxford-pets",
         "OxfordIIITPet",
         "breeds of cats and dogs",
         {"train": {"split": "trainval"}, "test": {"split": "test"}},
@@ -263,7 +284,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         "https://www.robots.ox.ac.uk/~vgg/data/pets/",
         "CC BY-SA 4.0",
     ),
-    "fgvc-aircraft": _photographs(
+    _photographs(
+        "fgvc-aircraft",
         "FGVCAircraft",
         "variants of aircraft; training and validation pictures together",
         {"train": {"split": "trainval"}, "test": {"split": "test"}},
@@ -273,7 +295,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         "https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/",
         "for non-commercial research",
     ),
-    "stanford-cars": _photographs(
+    _photographs(
+        "stanford-cars",
         "StanfordCars",
         "models of cars",
         _named("test"),
@@ -284,7 +307,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         "for non-commercial research",
         downloads=False,
     ),
-    "country211": _photographs(
+    _photographs(
+        "country211",
         "Country211",
         "which country a photograph was taken in",
         _named("test", "valid"),
@@ -293,7 +317,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         211,
         "https://github.com/openai/CLIP/blob/main/data/country211.md",
     ),
-    "rendered-sst2": _photographs(
+    _photographs(
+        "rendered-sst2",
         "RenderedSST2",
         "sentences as pictures, by sentiment",
         _named("test", "val"),
@@ -303,7 +328,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         "https://github.com/openai/CLIP/blob/main/data/rendered-sst2.md",
         size=128,
     ),
-    "imagenette": _photographs(
+    _photographs(
+        "imagenette",
         "Imagenette",
         "ten easy classes of ImageNet, short side 320",
         _named("val", size="320px"),
@@ -313,7 +339,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         "https://github.com/fastai/imagenette",
         size=128,
     ),
-    "caltech101": _photographs(
+    _photographs(
+        "caltech101",
         "Caltech101",
         "objects (without the background class)",
         UNSPLIT,
@@ -323,7 +350,8 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         "https://data.caltech.edu/records/mzrjq-6wc02",
         "CC BY 4.0",
     ),
-    "caltech256": _photographs(
+    _photographs(
+        "caltech256",
         "Caltech256",
         "objects and clutter",
         UNSPLIT,
@@ -333,4 +361,6 @@ TORCHVISION_SETS: dict[str, TorchvisionSet] = {
         "https://data.caltech.edu/records/nyy15-4j048",
         "CC BY 4.0",
     ),
-}
+)
+
+TORCHVISION_SETS: dict[str, TorchvisionSet] = {each.name: each for each in _SETS}

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.images import BrokenImageError
 from binorm.experiments.common.threads import in_threads
 from binorm.experiments.data.batches.seeds import picture_generator
 from binorm.experiments.data.batches.streaming import default_threads
 from binorm.experiments.data.batches.transforms import Box, cut, ignore_metadata_warnings
 from binorm.experiments.data.readers.encoded import folder_reader, read_encoded, zip_reader
 from binorm.experiments.data.readers.file_tree import open_tree
-from binorm.experiments.data.readers.image_folder import BrokenPictureError, is_picture
+from binorm.experiments.data.readers.image_folder import is_picture
 from binorm.experiments.recipes.stylization import StyleRecipe
 
 LARGEST_PART = 2.0  # the side of a part over image_size, in pixels of the photograph, as far as the photograph has them
@@ -117,7 +118,7 @@ class PhotographBatches:
             name = self.photographs.names[order[(place + attempt) % len(order)]]
             try:
                 return self._cut(self.photographs.read(name), random)
-            except BrokenPictureError:
+            except BrokenImageError:
                 self._broken[name] = None
         raise UserError(f"none of the {len(order)} photographs in {self.photographs.source} can be decoded")
 

@@ -5,7 +5,7 @@ import tiny
 import torch
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.data.validation import hold_out
+from binorm.experiments.data.dataset import hold_out
 
 
 def test_a_share_of_each_class_is_held_out_and_nothing_is_lost():
