@@ -51,7 +51,7 @@ class DomainSet:
     skipped: tuple[str, ...] = ()
 
 
-def mixed(domain_set: DomainSet, sources: Sequence[str] | None = None) -> Dataset:
+def mix(domain_set: DomainSet, sources: Sequence[str] | None = None) -> Dataset:
     """One training set over several domains, evaluated on each domain by itself.
 
     Args:
@@ -63,10 +63,10 @@ def mixed(domain_set: DomainSet, sources: Sequence[str] | None = None) -> Datase
     """
     names = choose(domain_set.name, tuple(domain_set.domains), sources)
     evaluation = {name: domain.test for name, domain in domain_set.domains.items()}
-    return joined(domain_set, {name: domain_set.domains[name].train for name in names}, evaluation)
+    return join(domain_set, {name: domain_set.domains[name].train for name in names}, evaluation)
 
 
-def joined(domain_set: DomainSet, train: Mapping[str, ImageSet], evaluation: Mapping[str, ImageSet]) -> Dataset:
+def join(domain_set: DomainSet, train: Mapping[str, ImageSet], evaluation: Mapping[str, ImageSet]) -> Dataset:
     """A data set of ``domain_set`` with the training pictures of several domains, told apart, one domain after another.
 
     Args:
@@ -166,6 +166,6 @@ def relabel(domain: Domain, own: Sequence[str], classes: Sequence[str]) -> Domai
     return replace(domain, train=kept(domain.train), test=kept(domain.test))
 
 
-def few(names: Sequence[str]) -> str:
+def few(names: Sequence[str], count: int = FEW) -> str:
     """Names for an error: all of them, or the first and how many more."""
-    return ", ".join(names) if len(names) <= FEW else f"{', '.join(names[:FEW])} and {len(names) - FEW} more"
+    return ", ".join(names) if len(names) <= count else f"{', '.join(names[:count])} and {len(names) - count} more"

@@ -5,10 +5,10 @@ from binorm.experiments.data.readers.characters import CHARS74K, ICDAR2003, ICDA
 from binorm.experiments.data.readers.cifar import CIFAR10, CIFAR100
 from binorm.experiments.data.readers.digit_domains import DIGIT_DOMAINS
 from binorm.experiments.data.readers.digits import DIGITS
-from binorm.experiments.data.readers.domain_table import FOLDER_SETS
+from binorm.experiments.data.readers.domain_folders import FOLDER_SETS
 from binorm.experiments.data.readers.imagenet import IMAGENET
 from binorm.experiments.data.readers.tiny_imagenet import TINY_IMAGENET
-from binorm.experiments.data.readers.torchvision_table import TORCHVISION_SETS
+from binorm.experiments.data.readers.torchvision_sets import TORCHVISION_SETS
 
 _ENTRIES: tuple[Entry, ...] = (
     DIGITS,

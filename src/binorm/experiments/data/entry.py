@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import TEST_SHARE, Dataset
-from binorm.experiments.data.domains import DomainSet, mixed
+from binorm.experiments.data.domains import DomainSet, mix
 from binorm.experiments.data.readers.examination import Examined, examine_dataset
+from binorm.experiments.data.readers.image_folder import DecodedSplit
 
 OWN_SPLIT = f"{TEST_SHARE:.0%} of each class, drawn with a fixed seed, are the test set"
 
@@ -32,6 +33,8 @@ class Entry(ABC):
         uniform: every picture of a whole copy has ``size`` already.
         downloads: `download` can bring it.
         split: how the test set came about, where it need not be a published one.
+        mean: per colour channel, of pixels in [0, 1]; subtracted before a network sees a picture.
+        std: per colour channel, of pixels in [0, 1]; divided by.
         domains: names of a whole copy's; empty for a data set without domains, and where the data say them.
     """
 
@@ -48,6 +51,8 @@ class Entry(ABC):
     uniform: bool = False
     downloads: bool = False
     split: str = ""
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.25, 0.25, 0.25)
     domains: tuple[str, ...] = ()
     # Where True, `usual_names` lie in what ``--data`` names, rather than being it.
     in_a_root: ClassVar[bool] = False
@@ -74,6 +79,12 @@ class Entry(ABC):
     @abstractmethod
     def read(self, path: Path, size: int) -> Dataset:
         """`load`, from a place and at a height and width that are given."""
+
+    def in_memory(self, path: Path, classes: tuple[str, ...], splits: Mapping[str, DecodedSplit]) -> Dataset:
+        """The data set of what was decoded at ``path``: ``train``, then the evaluation sets."""
+        evaluation = {split: decoded.images for split, decoded in splits.items() if split != "train"}
+        train, skipped = splits["train"].images, splits["train"].skipped
+        return Dataset(self.name, path.name, classes, train, evaluation, self.mean, self.std, skipped)
 
     def examine(self, path: Path) -> Iterator[Examined]:
         """Every picture at a place, decoded anew at its own size."""
@@ -140,4 +151,4 @@ class DomainEntry(Entry):
 
     def read(self, path: Path, size: int) -> Dataset:
         """All domains as one training set for plain classification, which does not tell them apart."""
-        return replace(mixed(self.read_domains(path, size, False, None)), domains=(), train_domains=None)
+        return replace(mix(self.read_domains(path, size, False, None)), domains=(), train_domains=None)

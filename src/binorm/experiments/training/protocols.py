@@ -11,9 +11,8 @@ from pathlib import Path
 from binorm.experiments import data
 from binorm.experiments.common.errors import UserError, known
 from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
-from binorm.experiments.data import domains as several
 from binorm.experiments.data.dataset import Dataset, ImageSet, UnlabelledSet, hold_out
-from binorm.experiments.data.domains import Domain, DomainSet, joined, together
+from binorm.experiments.data.domains import Domain, DomainSet, join, mix, together
 from binorm.experiments.recipes.base import BASELINES, FIELDS, VALIDATION, Recipe
 from binorm.experiments.training.methods import METHODS
 from binorm.experiments.training.tasks import TASKS
@@ -35,7 +34,8 @@ class Loader:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._sets: tuple[object, DomainSet | Dataset] | None = None
+        self._key: tuple[object, ...] | None = None
+        self._choose: Callable[[Recipe], Dataset] | None = None
         self._last: tuple[Recipe, Dataset] | None = None
 
     def dataset(self, recipe: Recipe) -> Dataset:
@@ -50,25 +50,23 @@ class Loader:
         return self._last[1]
 
     def _dataset(self, recipe: Recipe) -> Dataset:
+        only = () if recipe.task in ("classification", "mixed") else (*_listed(recipe.source), recipe.target)
+        whole = recipe.task == "classification"
+        key = (recipe.dataset, recipe.image_size, recipe.validation, recipe.shared_classes, only, whole)
+        if self._choose is None or self._key != key:
+            self._choose = None  # frees the last before the next is read
+            self._key, self._choose = key, self._read(recipe, only)
+        return self._choose(recipe)
+
+    def _read(self, recipe: Recipe, only: Sequence[str]) -> Callable[[Recipe], Dataset]:
+        """Read what a recipe needs; the function says which part of it a recipe trains on and is evaluated on."""
         if recipe.task == "classification":
-            key: object = (recipe.dataset, recipe.image_size, recipe.validation)
-            if self._sets is None or self._sets[0] != key:
-                loaded = hold_out(data.load(recipe.dataset, self.path, recipe.image_size), recipe.validation)
-                self._sets = key, loaded
-            whole = self._sets[1]
-            assert isinstance(whole, Dataset)  # noqa: S101 - by the key
-            return whole
-        only = None if recipe.task == "mixed" else [*_listed(recipe.source), recipe.target]
-        key = (recipe.dataset, recipe.image_size, recipe.shared_classes, tuple(only or ()))
-        if self._sets is None or self._sets[0] != key:
-            self._sets = None
-            self._sets = (
-                key,
-                data.load_domains(recipe.dataset, self.path, recipe.image_size, recipe.shared_classes, only),
-            )
-        domains = self._sets[1]
-        assert isinstance(domains, DomainSet)  # noqa: S101 - by the key
-        return PROTOCOLS[recipe.task](domains, recipe)
+            whole = hold_out(data.load(recipe.dataset, self.path, recipe.image_size), recipe.validation)
+            return lambda _: whole
+        domains = data.load_domains(
+            recipe.dataset, self.path, recipe.image_size, recipe.shared_classes, list(only) or None
+        )
+        return lambda chosen: PROTOCOLS[chosen.task](domains, chosen)
 
 
 def expand(recipe: Recipe, path: Path | None, methods: Sequence[str] | None = None) -> list[Recipe]:
@@ -151,7 +149,7 @@ def task_label(recipe: Recipe) -> str:
 
 def mixed(domains: DomainSet, recipe: Recipe) -> Dataset:
     """Training on the training parts of the source domains, or all; evaluation on the test part of every domain."""
-    return several.mixed(domains, _listed(recipe.source) or None)
+    return mix(domains, _listed(recipe.source) or None)
 
 
 def adaptation(domains: DomainSet, recipe: Recipe) -> Dataset:
@@ -164,7 +162,7 @@ def adaptation(domains: DomainSet, recipe: Recipe) -> Dataset:
     sources = {name: _part(domains.domains[name], whole) for name in _listed(recipe.source)}
     target = domains.domains[recipe.target]
     adapted_to = _part(target, whole)
-    dataset = joined(domains, sources, {recipe.target: adapted_to if whole else target.test})
+    dataset = join(domains, sources, {recipe.target: adapted_to if whole else target.test})
     if METHODS[recipe.method].uses_target:
         dataset = dataclasses.replace(dataset, target=UnlabelledSet(recipe.target, adapted_to.images))
     return dataset
@@ -181,7 +179,7 @@ def generalization(domains: DomainSet, recipe: Recipe) -> Dataset:
     names = _listed(recipe.source)
     held_out = [domains.domains[name].test for name in names]
     evaluation = {recipe.target: _part(domains.domains[recipe.target], whole=True), VALIDATION: together(held_out)}
-    return joined(domains, {name: domains.domains[name].train for name in names}, evaluation)
+    return join(domains, {name: domains.domains[name].train for name in names}, evaluation)
 
 
 PROTOCOLS: dict[str, Callable[[DomainSet, Recipe], Dataset]] = {

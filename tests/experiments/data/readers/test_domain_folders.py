@@ -10,7 +10,7 @@ from PIL import Image
 from binorm.experiments import data
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.readers import domain_folders, image_folder
-from binorm.experiments.data.readers.domain_table import FOLDER_SETS
+from binorm.experiments.data.readers.domain_folders import FOLDER_SETS
 
 REAL = Path("/work/shared/data/pacs.zip")
 

@@ -3,8 +3,8 @@ from character_trees import write_picture
 from domain_trees import PACS, packed, write_domains, write_split_lists
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.data.readers.domain_folders import FOLDER_SETS
 from binorm.experiments.data.readers.domain_layout import UNSPLIT, find_domains
-from binorm.experiments.data.readers.domain_table import FOLDER_SETS
 from binorm.experiments.data.readers.file_tree import open_tree
 
 OFFICE_HOME = ("Art", "Clipart", "Product", "Real World")

@@ -12,7 +12,7 @@ from torchvision_trees import write_eurosat, write_mnist, write_svhn, write_usps
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.readers import image_folder
-from binorm.experiments.data.readers.torchvision_table import TORCHVISION_SETS
+from binorm.experiments.data.readers.torchvision_sets import TORCHVISION_SETS
 
 
 @pytest.fixture(autouse=True)

@@ -51,16 +51,7 @@ class Characters(Entry):
         with open_tree(path) as tree:
             splits = cached(f"{self.name}-{size}-{tree.fingerprint}", lambda: self._decode(tree, size))
         first, last = SUBSETS[self.subset]
-        return Dataset(
-            name=self.name,
-            source=path.name,
-            classes=CHARACTERS[first:last],
-            train=splits["train"].images,
-            evaluation={"test": splits["test"].images},
-            mean=(0.5, 0.5, 0.5),
-            std=(0.25, 0.25, 0.25),
-            skipped=splits["train"].skipped,
-        )
+        return self.in_memory(path, CHARACTERS[first:last], splits)
 
     def _decode(self, tree: FileTree, size: int) -> Splits:
         chosen = _of_kind(tree, self.files(tree), self.subset)

@@ -36,8 +36,6 @@ _FINE_CLASSES = """
     """
 CIFAR100_CLASSES = tuple(_FINE_CLASSES.split())
 SIZE = (32, 32)
-# The paper normalizes both sets by CIFAR-10's statistics.
-MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 _HOSTILE = (OverflowError, MemoryError, SystemError)  # what numbers that nobody published raise
 
 
@@ -59,6 +57,9 @@ class Cifar(Entry):
     url: str = "https://www.cs.toronto.edu/~kriz/cifar.html"
     resizes: bool = False
     uniform: bool = True
+    # The paper normalizes both sets by CIFAR-10's statistics.
+    mean: tuple[float, float, float] = (0.4914, 0.4822, 0.4465)
+    std: tuple[float, float, float] = (0.2023, 0.1994, 0.2010)
 
     @property
     def published_name(self) -> str:
@@ -69,16 +70,7 @@ class Cifar(Entry):
         """From a folder, zip or tar file, in either layout."""
         with open_tree(path) as tree:
             splits = cached(f"{self.name}-{tree.fingerprint}", lambda: _read(self, tree))
-        return Dataset(
-            name=self.name,
-            source=path.name,
-            classes=self.names,
-            train=splits["train"].images,
-            evaluation={"test": splits["test"].images},
-            mean=MEAN,
-            std=STD,
-            skipped=splits["train"].skipped,
-        )
+        return self.in_memory(path, self.names, splits)
 
     def examine(self, path: Path) -> Iterator[Examined]:
         """Every picture at ``path``, decoded anew."""

@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +24,7 @@ from binorm.experiments.data.readers.cache import Splits, cached
 from binorm.experiments.data.readers.examination import Examined, examine_arrays
 from binorm.experiments.data.readers.file_tree import open_tree
 from binorm.experiments.data.readers.image_folder import DecodedSplit, check_memory
-from binorm.experiments.data.readers.torchvision_table import DIGITS, TORCHVISION_SETS
+from binorm.experiments.data.readers.torchvision_sets import TORCHVISION_SETS
 
 NAME = "digit-domains"
 SIZE = 28
@@ -68,10 +69,10 @@ class DigitDomains(DomainEntry):
         return DomainSet(
             name=NAME,
             source=path.name,
-            classes=DIGITS,
+            classes=tuple(string.digits),
             domains=domains,
-            mean=(0.5, 0.5, 0.5),
-            std=(0.5, 0.5, 0.5),
+            mean=self.mean,
+            std=self.std,
             published_split=True,
             skipped=tuple(skipped),
         )
@@ -106,6 +107,7 @@ DIGIT_DOMAINS = DigitDomains(
     url="http://www.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz",
     usual_names=("MNIST/raw", *PHOTOGRAPHS, "usps.bz2", USPS_ARRAYS),
     size=SIZE,
+    std=(0.5, 0.5, 0.5),
     domains=tuple(PICTURES),
 )
 

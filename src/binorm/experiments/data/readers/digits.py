@@ -43,8 +43,8 @@ class Digits(Entry):
                 "test": _drawn(strokes[test], labels[test], TRAINING_THEMES, seed=1),
                 "unseen styles": _drawn(strokes[test], labels[test], UNSEEN_THEMES, seed=2),
             },
-            mean=(0.5, 0.5, 0.5),
-            std=(0.25, 0.25, 0.25),
+            mean=self.mean,
+            std=self.std,
         )
 
     def read(self, path: Path, size: int) -> Dataset:

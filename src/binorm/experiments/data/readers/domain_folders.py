@@ -1,23 +1,26 @@
 """Data sets whose domains are folders of pictures, in a folder, zip or tar file.
 
 Pictures of any shape are brought whole to one square size. Each domain is decoded and cached by itself, so that a run
-pays for the domains that it uses. `domain_table` says which data sets there are, `domain_layout` how they are found.
+pays for the domains that it uses. ``domain_folders.yaml`` says which data sets there are, `domain_layout` how they are
+found.
 """
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.data.domains import Domain, DomainSet, choose, common_classes, relabel, split_off_test
-from binorm.experiments.data.entry import DomainEntry
+from binorm.experiments.data.entry import OWN_SPLIT, DomainEntry
 from binorm.experiments.data.readers.cache import Splits, cached
 from binorm.experiments.data.readers.domain_layout import UNSPLIT, DomainFiles, find_domains
 from binorm.experiments.data.readers.examination import Examined, examine_files
 from binorm.experiments.data.readers.file_tree import FileTree, open_tree
 from binorm.experiments.data.readers.image_folder import check_memory, read_pictures
+from binorm.experiments.data.readers.tables import read_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +41,13 @@ class FolderSet(DomainEntry):
     """
 
     folders: Mapping[str, tuple[str, ...]]
-    layout: str
+    layout: str = "<domain>/<class>/ pictures"
     size: int = 224
     between: Mapping[str, str] = field(default_factory=dict)
     numbered: tuple[str, ...] = ()
     listed: bool = False
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
 
     def read_domains(self, path: Path, size: int, shared_classes: bool, only: Sequence[str] | None) -> DomainSet:
         """From a folder, zip or tar file."""
@@ -63,8 +68,8 @@ class FolderSet(DomainEntry):
             source=path.name,
             classes=classes,
             domains=domains,
-            mean=IMAGENET_MEAN,
-            std=IMAGENET_STD,
+            mean=self.mean,
+            std=self.std,
             published_split=published_split,
             skipped=tuple(skipped),
         )
@@ -131,3 +136,17 @@ def _split(domain: str, found: DomainFiles, decoded: Splits) -> Domain:
     if UNSPLIT in decoded:
         return split_off_test(domain, decoded[UNSPLIT].images, found.classes)
     return Domain(decoded["train"].images, decoded["test"].images)
+
+
+def _folder_set(fields: dict[str, Any]) -> FolderSet:
+    plain = FolderSet(**fields)
+    has_split = plain.listed or "test" in plain.between.values()
+    return replace(
+        plain,
+        needs=f"the folder, zip or tar file with {plain.layout}",
+        split=f"as published where a copy has its lists or folders, else {OWN_SPLIT}" if has_split else OWN_SPLIT,
+        domains=tuple(plain.folders),
+    )
+
+
+FOLDER_SETS = {name: _folder_set(fields) for name, fields in read_table("domain_folders.yaml").items()}

@@ -1,7 +1,6 @@
 """Sets of pictures that stay encoded: the files of a folder or zip, and WebDataset shards (tar files)."""
 
 import tarfile
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,7 @@ import numpy
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import BrokenImageError
 from binorm.experiments.data.dataset import EncodedImage
-from binorm.experiments.data.readers.file_tree import DAMAGE, MAX_FILE_BYTES
+from binorm.experiments.data.readers.file_tree import DAMAGE
 from binorm.experiments.data.readers.image_folder import is_picture
 
 SHUFFLE_BUFFER = 2000  # pictures of shards that are in memory to be shuffled: about 200 MB of ImageNet
@@ -70,28 +69,6 @@ def read_encoded(read: Callable[[str], bytes], name: str, source: Path) -> bytes
         raise BrokenImageError(str(error) or type(error).__name__) from error
     except OSError as error:
         raise UserError(f"cannot read {name} in {source}: {error}") from error
-
-
-def folder_reader(folder: Path) -> Callable[[str], bytes]:
-    """A function that reads a file by its name below ``folder``."""
-
-    def read(name: str) -> bytes:
-        with (folder / name).open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        _check_size(len(data))
-        return data
-
-    return read
-
-
-def zip_reader(archive: zipfile.ZipFile) -> Callable[[str], bytes]:
-    """A function that reads a file by its name in ``archive``, from several threads at once."""
-
-    def read(name: str) -> bytes:
-        _check_size(archive.getinfo(name).file_size)
-        return archive.read(name)
-
-    return read
 
 
 @dataclass(frozen=True)
@@ -202,8 +179,3 @@ def _order(count: int, seed: int | None) -> numpy.ndarray:
 def _share(count: int, rank: int, world_size: int) -> slice:
     """A contiguous piece; the pieces of all processes make up the whole and differ by one at most."""
     return slice(count * rank // world_size, count * (rank + 1) // world_size)
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_FILE_BYTES:
-        raise OSError(f"more than the {MAX_FILE_BYTES:,} bytes that a data file may have")

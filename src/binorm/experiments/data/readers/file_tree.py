@@ -95,12 +95,8 @@ def _folder(path: Path) -> FileTree:
                 stat = file.stat()
                 sizes[file.relative_to(path).as_posix()] = (stat.st_size, stat.st_mtime_ns)
 
-    def read(name: str) -> bytes:
-        _check_size(sizes[name][0])
-        return (path / name).read_bytes()
-
     found = tuple(sorted(sizes))
-    return FileTree(path, found, _fingerprint(path, [(name, *sizes[name]) for name in found]), read)
+    return FileTree(path, found, _fingerprint(path, [(name, *sizes[name]) for name in found]), folder_reader(path))
 
 
 def _stop(error: OSError) -> None:
@@ -109,12 +105,30 @@ def _stop(error: OSError) -> None:
 
 
 def _zip(path: Path, archive: zipfile.ZipFile) -> FileTree:
+    names = tuple(sorted(info.filename for info in archive.infolist() if not info.is_dir()))
+    return FileTree(path, names, _archive_fingerprint(path), zip_reader(archive))
+
+
+def folder_reader(folder: Path) -> Callable[[str], bytes]:
+    """A function that reads a file by its name below ``folder``."""
+
+    def read(name: str) -> bytes:
+        with (folder / name).open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+            _check_size(max(len(data), os.fstat(file.fileno()).st_size))
+        return data
+
+    return read
+
+
+def zip_reader(archive: zipfile.ZipFile) -> Callable[[str], bytes]:
+    """A function that reads a file by its name in ``archive``, from several threads at once."""
+
     def read(name: str) -> bytes:
         _check_size(archive.getinfo(name).file_size)
         return archive.read(name)
 
-    names = tuple(sorted(info.filename for info in archive.infolist() if not info.is_dir()))
-    return FileTree(path, names, _archive_fingerprint(path), read)
+    return read
 
 
 def _tar(path: Path, tar: tarfile.TarFile) -> FileTree:

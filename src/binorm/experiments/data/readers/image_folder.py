@@ -11,6 +11,7 @@ from PIL import Image
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import BrokenImageError, open_image
 from binorm.experiments.data.dataset import ImageSet
+from binorm.experiments.data.domains import few
 from binorm.experiments.data.readers.file_tree import DamagedFileError, FileTree
 
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp"}
@@ -78,11 +79,9 @@ def label_files(
         raise UserError(f"no pictures for {split} in {tree.path}: expected {split}/<class>/<picture>.png or .jpg")
     missing, unexpected = sorted(set(classes) - set(found) - set(optional)), sorted(set(found) - set(classes))
     if missing or unexpected:
-        wrong = [f"without {_few(missing)}"] if missing else []
-        wrong += [f"with the unknown {_few(unexpected)}"] if unexpected else []
-        raise UserError(
-            f"{split} in {tree.path} has the wrong classes: {' and '.join(wrong)}; expected {_few(classes)}"
-        )
+        wrong = [f"without {few(missing)}"] if missing else []
+        wrong += [f"with the unknown {few(unexpected)}"] if unexpected else []
+        raise UserError(f"{split} in {tree.path} has the wrong classes: {' and '.join(wrong)}; expected {few(classes)}")
     return [(file, label) for label, name in enumerate(classes) for file in found.get(name, ())]
 
 
@@ -143,7 +142,3 @@ def decode(data: bytes, size: tuple[int, int], resize: bool = False) -> numpy.nd
         if resize:
             return numpy.asarray(image.convert("RGB").resize(size, Image.Resampling.BILINEAR))
     raise WrongSizeError(f"{own[0]}x{own[1]}")  # known from the header: nothing large is ever decoded
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:12])} and {len(names) - 12} more"

@@ -13,9 +13,10 @@ import numpy
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.data.dataset import Dataset, EncodedSet
+from binorm.experiments.data.domains import few
 from binorm.experiments.data.entry import Entry
-from binorm.experiments.data.readers.encoded import EncodedFiles, folder_reader, zip_reader
-from binorm.experiments.data.readers.file_tree import DAMAGE
+from binorm.experiments.data.readers.encoded import EncodedFiles
+from binorm.experiments.data.readers.file_tree import DAMAGE, folder_reader, zip_reader
 from binorm.experiments.data.readers.image_folder import is_picture
 from binorm.experiments.data.readers.shards import looks_like_shards, read_shards
 
@@ -48,8 +49,8 @@ class ImageNet(Entry):
             classes=classes,
             train=sets["train"],
             evaluation={"val": sets["val"]},
-            mean=IMAGENET_MEAN,
-            std=IMAGENET_STD,
+            mean=self.mean,
+            std=self.std,
         )
 
 
@@ -63,6 +64,8 @@ IMAGENET = ImageNet(
     licence="for non-commercial research, after registration",
     usual_names=("imagenet", "imagenet-shards", "imagenet.zip", "ILSVRC2012", "ILSVRC"),
     size=224,
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
 )
 
 
@@ -73,7 +76,7 @@ def _read_files(path: Path) -> tuple[tuple[str, ...], dict[str, EncodedFiles]]:
     classes = tuple(sorted(found["train"]))
     if set(classes) != set(found["val"]):
         only = {split: sorted(found[split].keys() - found[other].keys()) for split, other in (SPLITS, SPLITS[::-1])}
-        differing = " and ".join(f"{_few(only[split])} only in {split}" for split in SPLITS if only[split])
+        differing = " and ".join(f"{few(only[split], 6)} only in {split}" for split in SPLITS if only[split])
         raise UserError(f"train and val in {path} should have the same classes, but {differing}")
     sets = {}
     for split in SPLITS:
@@ -121,7 +124,7 @@ def _by_class(path: Path, names: Sequence[str], split: str, read: Callable[[str]
         elif parents and parents[-1] == split and is_picture(file):
             flat.append(name)
     if len(above) > 1:
-        raise UserError(f"{path} has several folders {split}, in {_few(sorted(above))}: give one of them to --data")
+        raise UserError(f"{path} has several folders {split}, in {few(sorted(above), 6)}: give one of them to --data")
     if found and flat:
         raise UserError(f"{flat[0]} in {path} lies outside the class folders of {split}: move it into one")
     if flat:
@@ -151,7 +154,3 @@ def _sort_flat(path: Path, flat: Sequence[str], solutions: Sequence[str], read: 
             raise UserError(f"{solutions[0]} in {path} does not name the class of {name}")
         found.setdefault(classes[Path(name).stem], []).append(name)
     return found
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 6 else f"{', '.join(names[:6])} and {len(names) - 6} more"

@@ -38,16 +38,7 @@ class TinyImageNet(Entry):
         with open_tree(path) as tree:
             classes = _class_names(tree, _wnids(tree))
             splits = cached(f"tiny-imagenet-{size}-{tree.fingerprint}", decode)
-        return Dataset(
-            name=self.name,
-            source=path.name,
-            classes=classes,
-            train=splits["train"].images,
-            evaluation={"val": splits["val"].images},
-            mean=IMAGENET_MEAN,
-            std=IMAGENET_STD,
-            skipped=splits["train"].skipped,
-        )
+        return self.in_memory(path, classes, splits)
 
     def examine(self, path: Path) -> Iterator[Examined]:
         """Every labelled picture at ``path``, decoded anew."""
@@ -65,6 +56,8 @@ TINY_IMAGENET = TinyImageNet(
     usual_names=("tiny-imagenet-200", "tiny-imagenet-200.zip", "tiny-imagenet"),
     size=SIZE,
     uniform=True,
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
 )
 
 

@@ -9,7 +9,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,12 +21,13 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.data.dataset import TEST_SHARE, Dataset, ImageSet, hold_out
-from binorm.experiments.data.entry import Entry
+from binorm.experiments.data.entry import OWN_SPLIT, Entry
 from binorm.experiments.data.readers.cache import Splits as DecodedSplits
 from binorm.experiments.data.readers.cache import cache_folder, cached
 from binorm.experiments.data.readers.examination import Examined, digest
 from binorm.experiments.data.readers.file_tree import open_tree
 from binorm.experiments.data.readers.image_folder import DecodedSplit, check_memory
+from binorm.experiments.data.readers.tables import read_table
 from binorm.experiments.recipes.base import VALIDATION
 
 FILE_LISTS = ("samples", "_samples", "_image_files", "_images")  # where torchvision's sets keep their files' names
@@ -46,7 +47,6 @@ class TorchvisionSet(Entry):
         constructor: its class in ``torchvision.datasets``.
         splits: see `Splits`; the first after train is the main evaluation set.
         names: of the classes; empty where torchvision knows them.
-        photographs: normalized by ImageNet's statistics, like other photographs; else by 0.5 and 0.25.
         first_label: torchvision's label of the first class.
         transposed: the published files hold rows as columns.
     """
@@ -54,9 +54,9 @@ class TorchvisionSet(Entry):
     constructor: str
     splits: Splits
     names: tuple[str, ...] = ()
-    photographs: bool = False
     first_label: int = 0
     transposed: bool = False
+    downloads: bool = True
     in_a_root: ClassVar[bool] = True
 
     def read(self, path: Path, size: int) -> Dataset:
@@ -70,18 +70,11 @@ class TorchvisionSet(Entry):
 
         fingerprint = _fingerprint(self, path)
         splits = cached(f"{self.name}-{size}-{fingerprint}", decode)
-        images = {split: decoded.images for split, decoded in splits.items()}
-        dataset = Dataset(
-            name=self.name,
-            source=path.name,
-            classes=_class_names(self, path, fingerprint),
-            train=images.pop("train") if "train" in images else images.pop("all"),
-            evaluation=images,
-            mean=IMAGENET_MEAN if self.photographs else (0.5, 0.5, 0.5),
-            std=IMAGENET_STD if self.photographs else (0.25, 0.25, 0.25),
-            skipped=splits["train"].skipped if "train" in splits else (),
-        )
-        return dataset if dataset.evaluation else _split(dataset)
+        classes = _class_names(self, path, fingerprint)
+        if "all" not in splits:
+            return self.in_memory(path, classes, splits)
+        parts = hold_out(self.in_memory(path, classes, {"train": splits["all"]}), TEST_SHARE)
+        return replace(parts, evaluation={"test": parts.evaluation[VALIDATION]})
 
     def examine(self, path: Path) -> Iterator[Examined]:
         """Every picture at ``path``, decoded anew at its own size."""
@@ -273,7 +266,16 @@ def _file_name(source: Any, split: str, index: int) -> str:
     return str(file) if isinstance(file, str | Path) else f"{split}[{index}]"
 
 
-def _split(dataset: Dataset) -> Dataset:
-    """A data set without a published split, with one."""
-    parts = hold_out(dataset, TEST_SHARE)
-    return Dataset(**{**vars(parts), "evaluation": {"test": parts.evaluation[VALIDATION]}})
+def _torchvision_set(fields: dict[str, Any]) -> TorchvisionSet:
+    """``photographs`` are normalized by ImageNet's mean and std, like others; other pictures by 0.5 and 0.25."""
+    files, constructor, photographs = fields["usual_names"], fields["constructor"], fields.pop("photographs", False)
+    return TorchvisionSet(
+        needs=f"torchvision's root of {constructor}: the folder with {', '.join(files)}, or a zip of it",
+        split=OWN_SPLIT * ("all" in fields["splits"]),
+        mean=IMAGENET_MEAN if photographs else (0.5, 0.5, 0.5),
+        std=IMAGENET_STD if photographs else (0.25, 0.25, 0.25),
+        **{**fields, "names": tuple(fields.get("names", ()))},
+    )
+
+
+TORCHVISION_SETS = {name: _torchvision_set(fields) for name, fields in read_table("torchvision_sets.yaml").items()}
