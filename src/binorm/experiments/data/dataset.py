@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.data.processes import WHOLE, Process
 from binorm.experiments.recipes.base import VALIDATION
 
 TEST_SHARE = 0.2  # of each class, drawn with seed 0, where a set has no published split
@@ -59,11 +60,11 @@ class EncodedSet(Protocol):
     def __len__(self) -> int:
         """How many pictures there are, over all processes."""
 
-    def pictures(self, seed: int | None, rank: int = 0, world_size: int = 1) -> Iterator[EncodedImage]:
+    def pictures(self, seed: int | None, process: Process = WHOLE) -> Iterator[EncodedImage]:
         """The pictures of one process, in an order drawn from ``seed``, or in the set's own order for None.
 
-        With one seed, the processes 0 to ``world_size - 1`` get every picture once between them, none of them fewer
-        than ``len(self) // world_size``.
+        With one seed, the processes get every picture once between them, none of them fewer than
+        ``len(self) // process.world_size``.
         """
 
     def examples(self, classes: int, count: int) -> dict[int, list[EncodedImage]]:

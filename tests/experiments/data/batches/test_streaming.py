@@ -11,10 +11,9 @@ from binorm.experiments.data.batches.batches import evaluation_batches, training
 from binorm.experiments.data.batches.streaming import (
     StreamedEvaluationBatches,
     StreamedTrainingBatches,
-    default_threads,
-    process_rank,
 )
 from binorm.experiments.data.batches.transforms import CentreCrop
+from binorm.experiments.data.processes import default_threads, this_process
 from binorm.experiments.data.readers.imagenet import IMAGENET
 from binorm.experiments.recipes.base import Recipe
 
@@ -130,7 +129,7 @@ def test_the_processes_of_a_run_share_the_pictures_and_get_equally_many_batches(
 def test_a_process_number_out_of_range_is_named(monkeypatch):
     monkeypatch.setenv("RANK", "3")
     with pytest.raises(UserError, match="RANK=3 and WORLD_SIZE=1"):
-        process_rank()
+        this_process()
 
 
 def test_cores_are_shared_among_the_processes_of_a_machine(monkeypatch):

@@ -9,6 +9,7 @@ from photo_trees import WNIDS, write_photographs
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.batches.streaming import StreamedTrainingBatches
 from binorm.experiments.data.dataset import Dataset, ImageSet
+from binorm.experiments.data.processes import Process
 from binorm.experiments.data.readers import encoded
 from binorm.experiments.data.readers.imagenet import IMAGENET
 from binorm.experiments.data.readers.shards import INDEX_FILE, write_shards
@@ -31,7 +32,7 @@ def shards(tree, tmp_path):
 
 
 def _read(images, seed=None, rank=0, world_size=1):
-    return [(picture.label, picture.read()) for picture in images.pictures(seed, rank, world_size)]
+    return [(picture.label, picture.read()) for picture in images.pictures(seed, Process(rank, world_size))]
 
 
 def test_shards_hold_the_same_bytes_and_labels(tree, shards):

@@ -1,6 +1,5 @@
 """Batches from pictures that stay encoded: read and decoded in threads while the network computes."""
 
-import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
@@ -24,6 +23,7 @@ from binorm.experiments.data.batches.transforms import (
     ignore_metadata_warnings,
 )
 from binorm.experiments.data.dataset import Dataset, EncodedImage, EncodedSet, ImageSet
+from binorm.experiments.data.processes import Process, default_threads, this_process
 from binorm.experiments.recipes.base import Recipe
 
 IMAGE_SIZE = 224  # where a recipe names none
@@ -105,7 +105,7 @@ class StreamedTrainingBatches:
         return tuple(islice(self._broken, NAMED))
 
     def __len__(self) -> int:
-        return len(self.images) // process_rank()[1] // self.batch_size
+        return len(self.images) // this_process().world_size // self.batch_size
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch the next iteration is."""
@@ -119,9 +119,9 @@ class StreamedTrainingBatches:
 
     def _decoded(self) -> Generator[_Decoded, None, None]:
         """As many decoded pictures as the epoch's batches hold."""
-        rank, world_size = process_rank()
-        decode = partial(self._decode, epoch=self.epoch, rank=rank)
-        entries = self._entries(epoch_seed(self.seed, self.epoch), rank, world_size)
+        process = this_process()
+        decode = partial(self._decode, epoch=self.epoch, rank=process.rank)
+        entries = self._entries(epoch_seed(self.seed, self.epoch), process)
         missing, failures = len(self) * self.batch_size, 0
         while missing:
             ahead = PREFETCH_BATCHES * self.batch_size
@@ -133,14 +133,14 @@ class StreamedTrainingBatches:
                         continue
                     self._broken[outcome.name] = None
                     failures += 1
-                    if failures >= len(self.images) // world_size:
+                    if failures >= len(self.images) // process.world_size:
                         raise UserError(f"none of {failures} training pictures can be decoded, such as {outcome.name}")
 
-    def _entries(self, seed: int, rank: int, world_size: int) -> Iterator[tuple[int, EncodedImage]]:
+    def _entries(self, seed: int, process: Process) -> Iterator[tuple[int, EncodedImage]]:
         """The pictures of an epoch with their positions, over and over."""
         position = count()
         while True:
-            for picture in self.images.pictures(seed, rank, world_size):
+            for picture in self.images.pictures(seed, process):
                 yield next(position), picture
 
     def _decode(self, entry: tuple[int, EncodedImage], epoch: int, rank: int) -> _Decoded | _Broken:
@@ -192,26 +192,3 @@ class StreamedEvaluationBatches:
             raise UserError(
                 f"{picture.name} in {self.source} is broken ({error}): evaluation needs every picture, so replace it"
             ) from error
-
-
-def process_rank() -> tuple[int, int]:
-    """This process's number and how many there are: of torch.distributed, else as torchrun says, else 0 of 1.
-
-    Raises:
-        UserError: for ``RANK`` and ``WORLD_SIZE`` that are no such numbers.
-    """
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    rank, world_size = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
-    if not (rank.isdecimal() and world_size.isdecimal() and int(rank) < int(world_size)):
-        raise UserError(f"RANK={rank} and WORLD_SIZE={world_size} are not a process's number and their count")
-    return int(rank), int(world_size)
-
-
-def default_threads() -> int:
-    """The cores that this process may use, shared among the processes that torchrun started on the machine."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    processes = os.environ.get("LOCAL_WORLD_SIZE") or "1"
-    if not (processes.isdecimal() and int(processes)):
-        raise UserError(f"LOCAL_WORLD_SIZE={processes} is not a number of processes")
-    return max(1, cores // int(processes))

@@ -14,6 +14,7 @@ import numpy
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import BrokenImageError
 from binorm.experiments.data.dataset import EncodedImage
+from binorm.experiments.data.processes import WHOLE, Process
 from binorm.experiments.data.readers.file_tree import DAMAGE
 from binorm.experiments.data.readers.image_folder import is_picture
 
@@ -38,10 +39,10 @@ class EncodedFiles:
     def __len__(self) -> int:
         return len(self.names)
 
-    def pictures(self, seed: int | None, rank: int = 0, world_size: int = 1) -> Iterator[EncodedImage]:
+    def pictures(self, seed: int | None, process: Process = WHOLE) -> Iterator[EncodedImage]:
         """The pictures of one process; see `EncodedSet`."""
         order = _order(len(self), seed)
-        for index in order[_share(len(self), rank, world_size)]:
+        for index in order[process.share(len(self))]:
             yield self._picture(index)
 
     def examples(self, classes: int, count: int) -> dict[int, list[EncodedImage]]:
@@ -98,14 +99,14 @@ class EncodedShards:
     def __len__(self) -> int:
         return sum(shard.pictures for shard in self.shards)
 
-    def pictures(self, seed: int | None, rank: int = 0, world_size: int = 1) -> Iterator[EncodedImage]:
+    def pictures(self, seed: int | None, process: Process = WHOLE) -> Iterator[EncodedImage]:
         """The pictures of one process; see `EncodedSet`. Raises `UserError` for a damaged shard."""
-        share = _share(len(self), rank, world_size)
+        share = process.share(len(self))
         stream = self._piece(_order(len(self.shards), seed), share.start, share.stop)
         if seed is None:
             return stream
         shuffled: Iterator[EncodedImage] = webdataset().shuffle(
-            SHUFFLE_BUFFER, initial=SHUFFLE_BUFFER, seed=seed * 1_000_003 + rank
+            SHUFFLE_BUFFER, initial=SHUFFLE_BUFFER, seed=seed * 1_000_003 + process.rank
         )(stream)
         return shuffled
 
@@ -174,8 +175,3 @@ def webdataset() -> ModuleType:
 
 def _order(count: int, seed: int | None) -> numpy.ndarray:
     return numpy.arange(count) if seed is None else numpy.random.default_rng(seed).permutation(count)
-
-
-def _share(count: int, rank: int, world_size: int) -> slice:
-    """A contiguous piece; the pieces of all processes make up the whole and differ by one at most."""
-    return slice(count * rank // world_size, count * (rank + 1) // world_size)
