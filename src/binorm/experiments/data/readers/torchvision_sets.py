@@ -22,8 +22,7 @@ from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.data.dataset import TEST_SHARE, Dataset, ImageSet, hold_out
 from binorm.experiments.data.entry import OWN_SPLIT, Entry
-from binorm.experiments.data.readers.cache import Splits as DecodedSplits
-from binorm.experiments.data.readers.cache import cache_folder, cached
+from binorm.experiments.data.readers.cache import Splits, cache_folder, cached
 from binorm.experiments.data.readers.examination import Examined, digest
 from binorm.experiments.data.readers.file_tree import open_tree
 from binorm.experiments.data.readers.image_folder import DecodedSplit, check_memory
@@ -31,9 +30,6 @@ from binorm.experiments.data.readers.tables import read_table
 from binorm.experiments.recipes.base import VALIDATION
 
 FILE_LISTS = ("samples", "_samples", "_image_files", "_images")  # where torchvision's sets keep their files' names
-
-Splits = Mapping[str, Mapping[str, object]]
-"""For each of our splits, the arguments with which torchvision makes it; "all" where there is no published split."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +41,15 @@ class TorchvisionSet(Entry):
 
     Attributes:
         constructor: its class in ``torchvision.datasets``.
-        splits: see `Splits`; the first after train is the main evaluation set.
+        splits: the arguments with which torchvision makes each of our splits; "all" where there is no published one.
+            The first after train is the main evaluation set.
         names: of the classes; empty where torchvision knows them.
         first_label: torchvision's label of the first class.
         transposed: the published files hold rows as columns.
     """
 
     constructor: str
-    splits: Splits
+    splits: Mapping[str, Mapping[str, object]]
     names: tuple[str, ...] = ()
     first_label: int = 0
     transposed: bool = False
@@ -63,8 +60,8 @@ class TorchvisionSet(Entry):
         """From torchvision's ``root``, or a zip or tar file of what lies in it."""
         _check_present(self, path)
 
-        def decode() -> DecodedSplits:
-            with _unpacked_sources(self, path) as sources:
+        def decode() -> Splits:
+            with _open_sources(self, path) as sources:
                 check_memory(sum(len(source) for source in sources.values()), (size, size))
                 return {split: _decode(self, split, source, size, path) for split, source in sources.items()}
 
@@ -79,7 +76,7 @@ class TorchvisionSet(Entry):
     def examine(self, path: Path) -> Iterator[Examined]:
         """Every picture at ``path``, decoded anew at its own size."""
         _check_present(self, path)
-        with _unpacked_sources(self, path) as sources:
+        with _open_sources(self, path) as sources:
             for split, source in sources.items():
                 for index in range(len(source)):
                     yield _examine(self, split, source, index)
@@ -130,7 +127,7 @@ def _ways_out(spec: TorchvisionSet, path: Path) -> str:
 
 
 @contextmanager
-def _unpacked_sources(spec: TorchvisionSet, path: Path) -> Iterator[dict[str, Any]]:
+def _open_sources(spec: TorchvisionSet, path: Path) -> Iterator[dict[str, Any]]:
     """Torchvision's data sets, by split."""
     with _unpacked(spec, path) as root:
         try:
@@ -199,7 +196,7 @@ def _class_names(spec: TorchvisionSet, path: Path, fingerprint: str) -> tuple[st
         return tuple(json.loads(file.read_text()))
     except (OSError, ValueError):
         pass
-    with _unpacked_sources(spec, path) as sources:
+    with _open_sources(spec, path) as sources:
         source = next(iter(sources.values()))
         found = getattr(source, "classes", getattr(source, "categories", ()))
     names = tuple(each if isinstance(each, str) else each[0] for each in found)
