@@ -17,7 +17,7 @@ from binorm.experiments.data.domain_batches import steps_an_epoch
 from binorm.experiments.data.streaming import IMAGE_SIZE
 from binorm.experiments.models import check_name
 from binorm.experiments.models.norms import NORMS
-from binorm.experiments.models.pretrained import check_weights
+from binorm.experiments.models.weights import check_weights
 from binorm.experiments.recipes.base import Recipe
 from binorm.experiments.runs.folder import run_status
 from binorm.experiments.training.budget import Cost, measure, share_of_schedule
