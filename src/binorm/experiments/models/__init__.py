@@ -8,7 +8,7 @@ from torch import nn
 
 from binorm.experiments.common.errors import UserError, known
 from binorm.experiments.models.densenet import DenseNetBC
-from binorm.experiments.models.norms import NORMS, replace_batch_norms, replace_first_norms
+from binorm.experiments.models.norms import NORMS, Norm, replace_batch_norms, replace_first_norms
 from binorm.experiments.models.plain import CifarAlexNet, CifarVGG19, DigitNetwork
 from binorm.experiments.models.preresnet import PreResNet, WideResNet
 from binorm.experiments.models.resnet import (
@@ -20,7 +20,7 @@ from binorm.experiments.models.resnet import (
     ImageNetResNet,
 )
 from binorm.experiments.models.weights import DEFAULT, check_weights, load_pretrained, read_weights, same_names
-from binorm.experiments.models.zoo import check_zoo_name, create_from_zoo, default_weights
+from binorm.experiments.models.zoo import check_zoo_name, create_with_batch_norm, default_weights
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     **{f"resnet{depth}": partial(CifarResNet, depth) for depth in DEPTHS},
@@ -66,24 +66,26 @@ def create(name: str, num_classes: int, norm: str = "bin", dropout: float = 0.0,
     if dropout and (build is None or "dropout" not in signature(build).parameters):
         raise UserError(f"{name} takes no dropout (got {dropout}): give --dropout 0, or choose wrn28_10")
     check_weights(weights, name)
-    state = None
     if build is None:
-        network = create_from_zoo(name, num_classes)
-        if weights:
-            state = default_weights(name, network) if weights == DEFAULT else read_weights(weights, network)
-        of_batch_norm = state is not None and same_names(state, network)
-        if state is not None and of_batch_norm:
-            load_pretrained(network, state, num_classes, weights)
-            return replace_batch_norms(network, name, record, pretrained=True)
-        network = replace_batch_norms(network, name, record)
-    else:
-        network = build(num_classes, record.layer, **({"dropout": dropout} if dropout else {}))
-        replace_first_norms(network, name, record)
-        if weights:
-            state = read_weights(weights, network)
-    if state is not None:
-        load_pretrained(network, state, num_classes, weights)
+        return _create_from_zoo(name, num_classes, record, weights)
+    network = build(num_classes, record.layer, **({"dropout": dropout} if dropout else {}))
+    replace_first_norms(network, name, record)
+    if weights:
+        load_pretrained(network, read_weights(weights, network), num_classes, weights)
     return network
+
+
+def _create_from_zoo(name: str, num_classes: int, norm: Norm, weights: str) -> nn.Module:
+    """Weights of batch norm are loaded before the norms are replaced, those of another norm after it."""
+    network = create_with_batch_norm(name, num_classes)
+    if not weights:
+        return replace_batch_norms(network, name, norm)
+    state = default_weights(name, network) if weights == DEFAULT else read_weights(weights, network)
+    of_batch_norm = same_names(state, network)
+    if not of_batch_norm:
+        network = replace_batch_norms(network, name, norm)
+    load_pretrained(network, state, num_classes, weights)
+    return replace_batch_norms(network, name, norm, pretrained=True) if of_batch_norm else network
 
 
 def check_name(name: str) -> None:

@@ -76,11 +76,11 @@ def load_pretrained(network: nn.Module, state: dict[str, Tensor], num_classes: i
     kept = {key for key in own if key in fixed or (key not in state and key.endswith((_GATE, _COUNT)))}
     anew = {key for key in _classifier(network, num_classes) & state.keys() if _other_classes(state[key], own[key])}
     state = {**state, **{key: own[key] for key in kept}, **{key: torch.zeros_like(own[key]) for key in anew}}
-    shapes = [f"{key} {_shape(state[key])} for {_shape(own[key])}" for key in own if _differs(state.get(key), own[key])]
+    differ = [key for key in own if key in state and state[key].shape != own[key].shape]
     problems = {
         "missing": [key for key in own if key not in state],
         "unexpected": [key for key in state if key not in own],
-        "of another shape": shapes,
+        "of another shape": [f"{key} {_shape(state[key])} for {_shape(own[key])}" for key in differ],
     }
     if any(problems.values()):
         found = "; ".join(f"{_first_few(keys)} {problem}" for problem, keys in problems.items() if keys)
@@ -131,10 +131,6 @@ def _classifier(network: nn.Module, num_classes: int) -> set[str]:
 
 def _other_classes(tensor: Tensor, own: Tensor) -> bool:
     return tensor.dim() == own.dim() > 0 and len(tensor) != len(own) and tensor.shape[1:] == own.shape[1:]
-
-
-def _differs(tensor: Tensor | None, own: Tensor) -> bool:
-    return tensor is not None and tensor.shape != own.shape
 
 
 def _shape(tensor: Tensor) -> str:

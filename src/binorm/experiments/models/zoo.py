@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from binorm.experiments.common.errors import UserError, known, nearest
 
 
-def create_from_zoo(name: str, num_classes: int) -> nn.Module:
+def create_with_batch_norm(name: str, num_classes: int) -> nn.Module:
     """Build ``collection:network`` as it is there, with batch norms and random weights.
 
     Raises:
