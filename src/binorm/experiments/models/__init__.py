@@ -6,7 +6,7 @@ from inspect import signature
 
 from torch import nn
 
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.models.cifar_resnet import BOTTLENECK_DEPTHS, DEPTHS, CifarResNet
 from binorm.experiments.models.densenet import DenseNetBC
 from binorm.experiments.models.digit_network import DigitNetwork
@@ -58,8 +58,8 @@ def create(name: str, num_classes: int, norm: str = "bin", dropout: float = 0.0,
     """
     if num_classes < 1:
         raise UserError(f"num_classes should be at least 1 (got {num_classes})")
-    norm_layer = known("norm", norm, NORMS)
-    build = known("network", name, MODELS) if ":" not in name else None
+    norm_layer = lookup("norm", norm, NORMS)
+    build = lookup("network", name, MODELS) if ":" not in name else None
     if dropout and (build is None or "dropout" not in signature(build).parameters):
         raise UserError(f"{name} takes no dropout (got {dropout}): give --dropout 0, or choose wrn28_10")
     check_weights(weights, name)
@@ -79,4 +79,4 @@ def check_name(name: str) -> None:
     if ":" in name:
         check_zoo_name(name)
     else:
-        known("network", name, MODELS)
+        lookup("network", name, MODELS)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -87,7 +87,7 @@ class DomainStatistics(nn.Module):
             _tensor(norm, buffer).copy_(_tensor(self, _key(domain, place)))
 
     def _check_known(self, domain: str) -> None:
-        known("domain", domain, dict.fromkeys(self.domains))
+        lookup("domain", domain, dict.fromkeys(self.domains))
 
 
 def _check_domains(domains: Sequence[str]) -> None:

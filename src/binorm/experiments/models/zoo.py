@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from binorm import convert_batch_norm, gate_parameters
-from binorm.experiments.common.errors import UserError, known, nearest
+from binorm.experiments.common.errors import UserError, lookup, nearest
 from binorm.experiments.models.ibn import insert_ibn_a
 from binorm.experiments.models.pretrained import load_pretrained, read_weights, same_names
 from binorm.experiments.models.rival_norms import GroupNorm, SwitchableNorm2d
@@ -113,7 +113,7 @@ class _Builders(NamedTuple):
 
 def _builders(name: str) -> _Builders:
     collection, _, network = name.partition(":")
-    return known("collection of networks", collection, _COLLECTIONS)(network)
+    return lookup("collection of networks", collection, _COLLECTIONS)(network)
 
 
 def _torchvision(name: str) -> _Builders:
