@@ -11,6 +11,7 @@ from binorm.experiments.common.text import duration
 from binorm.experiments.training import compare, protocols
 from binorm.experiments.training.budget import Cost, measure_cost, parse_budget, share_of_schedule
 from binorm.experiments.training.settings import Settings
+from binorm.experiments.training.tasks import classification
 
 SETTINGS = Settings("cpu", "float32", False, 1)
 RECIPE = dataclasses.replace(tiny.RECIPE, dataset="digits")  # a name that is known
@@ -25,8 +26,7 @@ def console():
 def tiny_data(monkeypatch):
     """The tiny data set under a known name, and networks that cost a second for ten training pictures."""
     monkeypatch.setattr(protocols.data, "load", lambda *_: tiny.dataset())
-    monkeypatch.setattr(protocols, "known", lambda kind, name, choices: None)
-    monkeypatch.setattr(compare, "measure", lambda recipe, norms, *_: dict.fromkeys(norms, Cost(0.1, 0.0)))
+    monkeypatch.setattr(classification, "measure_cost", lambda *_: Cost(0.1, 0.0))
 
 
 def _compare(out, console, norms=("bn", "bin"), budget=None, recipes=(RECIPE,)):

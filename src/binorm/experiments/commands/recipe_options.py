@@ -49,7 +49,7 @@ def add_recipe_options(parser: ArgumentParser, command: str, arguments: Sequence
     elif any(not each.startswith("-") for each in arguments):
         add_fields(parser, [recipe_class(task) for task in KINDS])
     else:
-        parser.epilog = f"'binorm {command} RECIPE --help' lists the options of that recipe; {parser.epilog}"
+        parser.description = f"{parser.description} 'binorm {command} RECIPE --help' lists the options of that recipe."
         add_fields(parser, [Recipe])
 
 
