@@ -148,11 +148,12 @@ def test_an_empty_domain_is_named(tmp_path, capsys):
 def test_options_are_taken_with_hyphens_and_flags_without_a_value():
     from jsonargparse import ArgumentParser
 
-    from binorm.experiments.commands.train import COMMAND
+    from binorm.experiments.commands.command import add_fields
+    from binorm.experiments.recipes.domains import DomainRecipe
 
     parser = ArgumentParser(exit_on_error=False)
-    COMMAND.add_arguments(parser)
-    parsed = parser.parse_args(["digits", "--batch-size", "4", "--shared-classes", "--flip", "false"])
+    add_fields(parser, [DomainRecipe])
+    parsed = parser.parse_args(["--batch-size", "4", "--shared-classes", "--flip", "false"])
     assert (parsed.batch_size, parsed.shared_classes, parsed.flip) == (4, True, False)
 
 

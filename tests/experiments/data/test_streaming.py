@@ -16,7 +16,7 @@ from binorm.experiments.data.streaming import (
     process_rank,
 )
 from binorm.experiments.data.transforms import CentreCrop
-from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.recipes.classification import ClassificationRecipe
 
 CPU = torch.device("cpu")
 RECIPE = {
@@ -45,12 +45,14 @@ def tree(tmp_path):
 
 
 def _training(tree, seed=0, threads=2, **changes):
-    return StreamedTrainingBatches(load(tree), Recipe(**RECIPE | changes), seed, CPU, threads)
+    return StreamedTrainingBatches(load(tree), ClassificationRecipe(**RECIPE | changes), seed, CPU, threads)
 
 
 def _evaluation(tree, **changes):
     dataset = load(tree)
-    return StreamedEvaluationBatches(dataset.evaluation["val"], dataset, Recipe(**RECIPE | changes), CPU, 2)
+    return StreamedEvaluationBatches(
+        dataset.evaluation["val"], dataset, ClassificationRecipe(**RECIPE | changes), CPU, 2
+    )
 
 
 def _epoch(batches, epoch=0):
@@ -218,6 +220,6 @@ def test_leaving_early_leaves_no_threads(tree, how):
 
 
 def test_the_recipe_chooses_batches_by_where_the_pictures_are(tree):
-    dataset, recipe = load(tree), Recipe(**RECIPE)
+    dataset, recipe = load(tree), ClassificationRecipe(**RECIPE)
     assert isinstance(training_batches(dataset, recipe, 0, CPU), StreamedTrainingBatches)
     assert isinstance(evaluation_batches(dataset.evaluation["val"], dataset, recipe, CPU), StreamedEvaluationBatches)

@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 from torch.utils.benchmark import Timer
 
 from binorm import BatchInstanceNorm2d, BatchInstanceNormAct2d, gate_parameters
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.common.machine import describe_machine, describe_versions
 
 Shape = tuple[int, int, int, int]
@@ -110,8 +110,8 @@ def bench(
     Raises:
         UserError: for an unknown case or dtype, a device that is not there, and a shape too large for it.
     """
-    chosen = {name: known("case", name, CASES) for name in cases}
-    kinds = {name: known("dtype", name, DTYPES) for name in dtypes}
+    chosen = {name: lookup("case", name, CASES) for name in cases}
+    kinds = {name: lookup("dtype", name, DTYPES) for name in dtypes}
     if rounds < 1:
         raise UserError(f"--rounds should be at least 1 (got {rounds})")
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):

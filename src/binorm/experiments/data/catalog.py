@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.data.dataset import Dataset
 from binorm.experiments.data.domains import DomainSet
 from binorm.experiments.data.entries import DATASETS, Entry
@@ -26,7 +26,7 @@ def load(name: str, path: Path | None, image_size: int = 0) -> Dataset:
         UserError: for an unknown name, for data that is absent, incomplete or something else, and for a size that the
             data set cannot be had at.
     """
-    entry = known("data set", name, DATASETS)
+    entry = lookup("data set", name, DATASETS)
     _check_size(name, entry, image_size)
     return entry.load(path if path is not None or not entry.needs else locate(name), image_size)
 
@@ -51,7 +51,7 @@ def load_domains(
         UserError: for an unknown name or domain, for a data set without domains, and for data that is absent,
             incomplete or something else.
     """
-    entry = known("data set", name, DATASETS)
+    entry = lookup("data set", name, DATASETS)
     load = _of_domains(name, entry.load_domains)
     _check_size(name, entry, image_size)
     return load(path or locate(name), image_size, shared_classes, only)
@@ -63,7 +63,7 @@ def domain_names(name: str, path: Path | None) -> tuple[str, ...]:
     Raises:
         UserError: for an unknown name and a data set without domains.
     """
-    entry = known("data set", name, DATASETS)
+    entry = lookup("data set", name, DATASETS)
     names_at = _of_domains(name, entry.domains_at)
     return entry.domains or names_at(path or locate(name))
 
@@ -91,7 +91,7 @@ def locate(name: str) -> Path:
     Raises:
         UserError: if it is not there, or the variable is not set.
     """
-    entry = known("data set", name, DATASETS)
+    entry = lookup("data set", name, DATASETS)
     root = data_root()
     place = None if root is None else find(name, root)
     if place is None:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.data.cache import cache_folder
 from binorm.experiments.data.catalog import data_root, find, load, load_domains, locate
 from binorm.experiments.data.dataset import ImageSet
@@ -60,7 +60,7 @@ def describe(name: str, root: Path | None = None) -> RenderableType:
     Raises:
         UserError: for an unknown name.
     """
-    entry = known("data set", name, DATASETS)
+    entry = lookup("data set", name, DATASETS)
     size = f"{entry.size}x{entry.size} pixels"
     facts = {
         "what": entry.title,
@@ -125,7 +125,7 @@ def verify(name: str, path: Path | None, progress: Callable[[str], None] | None 
     Raises:
         UserError: for an unknown name, and for data that is absent or something else.
     """
-    entry = known("data set", name, DATASETS)
+    entry = lookup("data set", name, DATASETS)
     if path is None and entry.needs:
         path = locate(name)
     size = (entry.size, entry.size) if entry.uniform else (0, 0)
@@ -152,7 +152,7 @@ def prepare(name: str, path: Path | None, image_size: int = 0) -> str:
     Raises:
         UserError: for an unknown name, and for data that is absent, incomplete or something else.
     """
-    entry = known("data set", name, DATASETS)
+    entry = lookup("data set", name, DATASETS)
     if path is None and entry.needs:
         path = locate(name)
     if entry.download is not None and path is not None and not path.is_file() and not is_present(name, path):

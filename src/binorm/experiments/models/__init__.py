@@ -6,7 +6,7 @@ from inspect import signature
 
 from torch import nn
 
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.models.densenet import DenseNetBC
 from binorm.experiments.models.norms import NORMS, Norm, replace_batch_norms, replace_first_norms
 from binorm.experiments.models.plain import CifarAlexNet, CifarVGG19, DigitNetwork
@@ -61,8 +61,8 @@ def create(name: str, num_classes: int, norm: str = "bin", dropout: float = 0.0,
     """
     if num_classes < 1:
         raise UserError(f"num_classes should be at least 1 (got {num_classes})")
-    record = known("norm", norm, NORMS)
-    build = known("network", name, MODELS) if ":" not in name else None
+    record = lookup("norm", norm, NORMS)
+    build = lookup("network", name, MODELS) if ":" not in name else None
     if dropout and (build is None or "dropout" not in signature(build).parameters):
         raise UserError(f"{name} takes no dropout (got {dropout}): give --dropout 0, or choose wrn28_10")
     check_weights(weights, name)
@@ -93,4 +93,4 @@ def check_name(name: str) -> None:
     if ":" in name:
         check_zoo_name(name)
     else:
-        known("network", name, MODELS)
+        lookup("network", name, MODELS)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -83,7 +83,7 @@ class DomainStatistics(nn.Module):
             getattr(norm, buffer).copy_(getattr(self, _key(domain, place)))
 
     def _check(self, domain: str, call: str) -> None:
-        known("domain", domain, dict.fromkeys(self.domains))
+        lookup("domain", domain, dict.fromkeys(self.domains))
         if self._active is not None:
             raise RuntimeError(f"{call}({domain!r}) inside of({self._active!r}): leave that one first")
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from binorm.experiments.common.errors import UserError, known, nearest
+from binorm.experiments.common.errors import UserError, lookup, nearest
 
 
 def create_with_batch_norm(name: str, num_classes: int) -> nn.Module:
@@ -57,7 +57,7 @@ class _Builders(NamedTuple):
 
 def _builders(name: str) -> _Builders:
     collection, _, network = name.partition(":")
-    return known("collection of networks", collection, _COLLECTIONS)(network)
+    return lookup("collection of networks", collection, _COLLECTIONS)(network)
 
 
 def _torchvision(name: str) -> _Builders:
@@ -94,7 +94,7 @@ def _timm(name: str) -> _Builders:
 
 
 def _check_known(collection: str, name: str, names: list[str]) -> None:
-    """As `known` does, without printing hundreds of names."""
+    """As `lookup` does, without printing hundreds of names."""
     if name not in names:
         near = nearest(name, dict.fromkeys(names)).removesuffix(".")
         raise UserError(f"unknown network {name!r} of {collection}{near} ({len(names)} are known)")

@@ -21,7 +21,7 @@ from binorm.experiments.data.image_folder import BrokenPictureError, is_picture
 from binorm.experiments.data.seeds import picture_generator
 from binorm.experiments.data.streaming import default_threads
 from binorm.experiments.data.transforms import Box, cut, ignore_metadata_warnings
-from binorm.experiments.recipes.stylization import StyleRecipe
+from binorm.experiments.recipes.stylization import StylizationRecipe
 
 LARGEST_PART = 2.0  # the side of a part over image_size, in pixels of the photograph, as far as the photograph has them
 PREFETCH_BATCHES = 2
@@ -81,7 +81,7 @@ class PhotographBatches:
         seed: of the run.
     """
 
-    def __init__(self, photographs: Photographs, recipe: StyleRecipe, seed: int) -> None:
+    def __init__(self, photographs: Photographs, recipe: StylizationRecipe, seed: int) -> None:
         self.photographs, self.recipe, self.seed = photographs, recipe, seed
         self.period = 0
         self._broken: dict[str, None] = {}
