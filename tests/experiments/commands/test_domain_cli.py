@@ -90,8 +90,10 @@ def test_statistics_of_each_domain_are_used_in_its_evaluation(tree, tmp_path, ca
     run = tmp_path / "pacs-mixed-resnet18" / "bn" / "seed0"
     last = dict(zip(*(line.split(",") for line in (run / "metrics.csv").read_text().splitlines()[:2]), strict=True))
     capsys.readouterr()
-    assert main(["evaluate", str(run), "--data", str(tree)]) == 0
+    assert main(["evaluate", str(run / "model.safetensors"), "--data", str(tree)]) == 0
     shown = capsys.readouterr().out
+    assert main(["evaluate", str(run), "--data", str(tree)]) == 0
+    assert capsys.readouterr().out == shown
     for domain in DOMAINS:
         loss = float(re.search(rf"{domain} .* ([\d.]+) *\n", shown)[1])
         assert loss == pytest.approx(float(last[f"{domain}_loss"]), abs=1e-4)

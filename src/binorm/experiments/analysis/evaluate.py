@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.run_files import weights_of
-from binorm.experiments.common.tensors import load_state_dict
+from binorm.experiments.common.tensors import load_state_dict, weights_path
 from binorm.experiments.data.batches import evaluation_batches
 from binorm.experiments.runs.checkpoint import Trained, load_network
 from binorm.experiments.training.protocols import Loader
@@ -65,8 +65,9 @@ def evaluate(checkpoint: Path, data_path: Path | None) -> Evaluation:
 
     scores = []
     for name, images in dataset.evaluation.items():
-        if weights_of(checkpoint, name).exists():  # its running statistics are its own
-            network.load_state_dict(load_state_dict(weights_of(checkpoint, name)))
+        own = weights_of(weights_path(checkpoint).parent, name)
+        if own.exists():  # the domain has running statistics of its own
+            network.load_state_dict(load_state_dict(own))
         correct, loss = 0, 0.0
         for batch, labels, count in evaluation_batches(images, dataset, trained.recipe, device):
             logits = logits_of(batch)[:count]
