@@ -35,7 +35,7 @@ from binorm.experiments.common.machine import describe_machine, describe_version
 from binorm.experiments.data.batches.streaming import StreamedEvaluationBatches, StreamedTrainingBatches
 from binorm.experiments.data.dataset import EncodedSet
 from binorm.experiments.data.readers.imagenet import IMAGENET
-from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.recipes.classification import ClassificationRecipe
 
 ENLARGED = (500, 375)
 BATCH = 64
@@ -79,7 +79,17 @@ def photographs(source: Path) -> Iterable[bytes]:
 def our_passes(folder: Path) -> dict[str, Callable[[], int]]:
     """One pass over the pictures, by transform; each returns how many it read."""
     dataset = IMAGENET.load(folder)
-    recipe = Recipe("", "", "imagenet", "", 1, batch_size=BATCH, image_size=224, resized_crop=True, flip=True)
+    recipe = ClassificationRecipe(
+        name="",
+        title="",
+        dataset="imagenet",
+        model="",
+        epochs=1,
+        batch_size=BATCH,
+        image_size=224,
+        resized_crop=True,
+        flip=True,
+    )
     images: EncodedSet = dataset.evaluation["val"]  # type: ignore[assignment]
     cpu = torch.device("cpu")
     training = StreamedTrainingBatches(dataset, recipe, 0, cpu, threads=1)

@@ -77,10 +77,10 @@ def test_compare_reports_the_others_when_one_diverges(cifar, tmp_path, capsys, m
     from binorm.experiments.common.errors import DivergenceError
     from binorm.experiments.training import compare
 
-    def run(recipe, norm, *rest):
+    def run(task, recipe, norm, *rest):
         if norm == "in":
             raise DivergenceError("the loss became nan")
-        return original(recipe, norm, *rest)
+        return original(task, recipe, norm, *rest)
 
     original = compare.run
     monkeypatch.setattr(compare, "run", run)

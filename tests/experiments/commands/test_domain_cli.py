@@ -90,8 +90,10 @@ def test_statistics_of_each_domain_are_used_in_its_evaluation(tree, tmp_path, ca
     run = tmp_path / "pacs-mixed-resnet18" / "bn" / "seed0"
     last = dict(zip(*(line.split(",") for line in (run / "metrics.csv").read_text().splitlines()[:2]), strict=True))
     capsys.readouterr()
-    assert main(["evaluate", str(run), "--data", str(tree)]) == 0
+    assert main(["evaluate", str(run / "model.safetensors"), "--data", str(tree)]) == 0
     shown = capsys.readouterr().out
+    assert main(["evaluate", str(run), "--data", str(tree)]) == 0
+    assert capsys.readouterr().out == shown
     for domain in DOMAINS:
         loss = float(re.search(rf"{domain} .* ([\d.]+) *\n", shown)[1])
         assert loss == pytest.approx(float(last[f"{domain}_loss"]), abs=1e-4)
@@ -148,11 +150,12 @@ def test_an_empty_domain_is_named(tmp_path, capsys):
 def test_options_are_taken_with_hyphens_and_flags_without_a_value():
     from jsonargparse import ArgumentParser
 
-    from binorm.experiments.commands.train import COMMAND
+    from binorm.experiments.commands.command import add_fields
+    from binorm.experiments.recipes.domains import DomainRecipe
 
     parser = ArgumentParser(exit_on_error=False)
-    COMMAND.add_arguments(parser)
-    parsed = parser.parse_args(["digits", "--batch-size", "4", "--shared-classes", "--flip", "false"])
+    add_fields(parser, [DomainRecipe])
+    parsed = parser.parse_args(["--batch-size", "4", "--shared-classes", "--flip", "false"])
     assert (parsed.batch_size, parsed.shared_classes, parsed.flip) == (4, True, False)
 
 

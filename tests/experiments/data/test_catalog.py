@@ -11,8 +11,8 @@ from binorm.experiments import data
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.catalog import locate
 from binorm.experiments.data.entries import DATASETS
-from binorm.experiments.recipes.base import load_recipe, recipe_names
-from binorm.experiments.recipes.stylization import is_style_recipe
+from binorm.experiments.recipes import load_recipe
+from binorm.experiments.recipes.base import recipe_names
 
 OWN = "domains"  # a user's own pictures, published nowhere
 EVERY_BUT_EMBEDDED = [name for name, entry in DATASETS.items() if entry.needs]
@@ -56,7 +56,7 @@ def test_an_absent_place_is_named(name, tmp_path):
 
 
 def test_every_recipe_names_a_known_data_set():
-    assert {load_recipe(name).dataset for name in recipe_names() if not is_style_recipe(name)} <= set(DATASETS)
+    assert {load_recipe(name).dataset for name in recipe_names() if name != "style"} <= set(DATASETS)
 
 
 def test_data_folder_of_the_environment_is_searched_for_usual_names(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """Numbers and lists in words."""
 
+from collections.abc import Iterable
+
 
 def duration(seconds: float) -> str:
     """``"45 s"``, ``"3 min 20 s"``, ``"1 h 12 min"``, ``"3 days 4 h"``."""
@@ -11,3 +13,14 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def counted(count: int, noun: str) -> str:
+    """``"1 epoch"``, ``"2,000 epochs"``."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def listed(names: Iterable[object]) -> str:
+    """``"a, b and c"``; there is at least one."""
+    *most, last = map(str, names)
+    return f"{', '.join(most)} and {last}" if most else last

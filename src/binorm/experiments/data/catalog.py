@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.data.dataset import Dataset
 from binorm.experiments.data.domains import DomainSet
 from binorm.experiments.data.entries import DATASETS
@@ -25,7 +25,7 @@ def load(name: str, path: Path | None, image_size: int = 0) -> Dataset:
         UserError: for an unknown name, for data that is absent, incomplete or something else, and for a size that the
             data set cannot be had at.
     """
-    entry = known("data set", name, DATASETS)
+    entry = lookup("data set", name, DATASETS)
     _check_size(entry, image_size)
     return entry.load(path if path is not None or not entry.needs else locate(name), image_size)
 
@@ -50,7 +50,7 @@ def load_domains(
         UserError: for an unknown name or domain, for a data set without domains, and for data that is absent,
             incomplete or something else.
     """
-    entry = _with_domains(known("data set", name, DATASETS))
+    entry = _with_domains(lookup("data set", name, DATASETS))
     _check_size(entry, image_size)
     return entry.load_domains(path or locate(name), image_size, shared_classes, only)
 
@@ -61,7 +61,7 @@ def domain_names(name: str, path: Path | None) -> tuple[str, ...]:
     Raises:
         UserError: for an unknown name and a data set without domains.
     """
-    entry = _with_domains(known("data set", name, DATASETS))
+    entry = _with_domains(lookup("data set", name, DATASETS))
     return entry.domains or entry.names_at(path or locate(name))
 
 
@@ -88,7 +88,7 @@ def locate(name: str) -> Path:
     Raises:
         UserError: if it is not there, or the variable is not set.
     """
-    entry = known("data set", name, DATASETS)
+    entry = lookup("data set", name, DATASETS)
     root = data_root()
     place = None if root is None else entry.find(root)
     if place is None:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.data.catalog import data_root, load, load_domains, locate
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.domains import few
@@ -61,7 +61,7 @@ def describe(name: str, root: Path | None = None) -> RenderableType:
     Raises:
         UserError: for an unknown name.
     """
-    entry = known("data set", name, DATASETS)
+    entry = lookup("data set", name, DATASETS)
     size = f"{entry.size}x{entry.size} pixels"
     facts = {
         "what": entry.title,
@@ -126,7 +126,7 @@ def verify(name: str, path: Path | None, progress: Callable[[str], None] | None 
     Raises:
         UserError: for an unknown name, and for data that is absent or something else.
     """
-    entry = known("data set", name, DATASETS)
+    entry = lookup("data set", name, DATASETS)
     if path is None and entry.needs:
         path = locate(name)
     size = (entry.size, entry.size) if entry.uniform else (0, 0)
@@ -150,7 +150,7 @@ def prepare(name: str, path: Path | None, image_size: int = 0) -> str:
     Raises:
         UserError: for an unknown name, and for data that is absent, incomplete or something else.
     """
-    entry = known("data set", name, DATASETS)
+    entry = lookup("data set", name, DATASETS)
     if path is None and entry.needs:
         path = locate(name)
     if entry.downloads and path is not None and not path.is_file() and not entry.is_present(path):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.data.dataset import TEST_SHARE, Dataset, ImageSet, hold_out
 from binorm.experiments.recipes.base import VALIDATION
 
@@ -108,7 +108,7 @@ def choose(name: str, domains: Sequence[str], only: Sequence[str] | None) -> tup
     if not only:
         raise UserError(f"no domain of {name} is named: choose from {', '.join(domains)}")
     for each in only:
-        known(f"domain of {name}", each, dict.fromkeys(domains))
+        lookup(f"domain of {name}", each, dict.fromkeys(domains))
     return tuple(domain for domain in domains if domain in only)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.recipes.base import VALIDATION, load_recipe, recipe_names
+from binorm.experiments.recipes import load_recipe
+from binorm.experiments.recipes.base import VALIDATION, recipe_names
 from binorm.experiments.report import published, tables
 from binorm.experiments.report.published import Published
 from binorm.experiments.report.statistics import (

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.recipes.base import BASELINES, VALIDATION
+from binorm.experiments.recipes.base import VALIDATION
+from binorm.experiments.recipes.domains import BASELINES
 from binorm.experiments.report import tables
 from binorm.experiments.report.rendering import listed
 from binorm.experiments.report.tables import Run

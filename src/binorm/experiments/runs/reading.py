@@ -1,6 +1,7 @@
 """Reads what a run left behind in ``<norm>/seed<k>/``: its record, configuration, metrics, gates and samples."""
 
 import csv
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass
@@ -11,7 +12,7 @@ import yaml
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.run_files import GATES_FILE
-from binorm.experiments.recipes.base import FIELDS
+from binorm.experiments.recipes import recipe_class, task_of
 from binorm.experiments.runs.files import check, damaged, field, read_json, read_text
 from binorm.gates import HISTOGRAM_BINS
 
@@ -220,7 +221,8 @@ def read_config(path: Path, lengths: tuple[str, ...]) -> dict[str, Any]:
 def _read_config(path: Path) -> dict[str, Any]:
     config = read_config(path, ("epochs", "full_epochs"))
     # A field that came after the run had its default then.
-    defaults = {name: each.default for name, each in FIELDS.items() if each.default is not MISSING}
+    fields = dataclasses.fields(recipe_class(task_of(config)))
+    defaults = {each.name: each.default for each in fields if each.default is not MISSING}
     return defaults | config
 
 

@@ -10,7 +10,6 @@ import yaml
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.run_files import GATES_FILE
-from binorm.experiments.recipes.stylization import TASK
 from binorm.experiments.report import tables
 from binorm.experiments.report.tables import Run
 from binorm.experiments.runs.files import check, damaged, field, read_json, read_text
@@ -62,7 +61,7 @@ def schedule_label(runs: Iterable[Run]) -> str | None:
 def _is_style_run(folder: Path) -> bool:
     try:
         config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        return bool(config["task"] == TASK)
+        return bool(config["task"] == "stylization")
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
         return False  # whoever reads the run says what is wrong with it
 

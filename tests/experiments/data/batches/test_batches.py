@@ -8,9 +8,13 @@ from binorm.experiments.data.batches.batches import (
     training_batches,
 )
 from binorm.experiments.data.dataset import Dataset, ImageSet
-from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.recipes.classification import ClassificationRecipe
 
 CPU = torch.device("cpu")
+
+
+def _recipe(**fields):
+    return ClassificationRecipe(name="r", title="", dataset="random", model="resnet20", epochs=1, **fields)
 
 
 def _dataset(count=10, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)):
@@ -22,7 +26,12 @@ def _dataset(count=10, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)):
 def _training(dataset, **changes):
     seed = changes.pop("seed", 0)
     fields = {"batch_size": 4, "crop_padding": 2, "flip": True} | changes
-    return TrainingBatches(dataset, Recipe("r", "", "random", "resnet20", 1, **fields), seed, CPU)
+    return TrainingBatches(
+        dataset,
+        _recipe(**fields),
+        seed,
+        CPU,
+    )
 
 
 def test_an_epoch_holds_every_picture_at_most_once_in_whole_batches():
@@ -128,7 +137,7 @@ def test_resized_crops_in_memory_depend_on_seed_and_epoch_alone():
 def test_evaluation_batches_are_of_equal_size_and_small_enough_for_a_cpu():
     images = torch.zeros(130, 64, 64, 3, dtype=torch.uint8)
     dataset = Dataset("r", "", ("a",), ImageSet(images, torch.zeros(130, dtype=torch.int64)), {}, (0,) * 3, (1,) * 3)
-    recipe = Recipe("r", "", "ramps", "resnet20", 1)
+    recipe = _recipe()
     batches = list(evaluation_batches(dataset.train, dataset, recipe, CPU))
     assert [len(pictures) for pictures, _, _ in batches] == [44, 44, 44]  # of at most 64
     assert [count for _, _, count in batches] == [44, 44, 42]
@@ -136,7 +145,9 @@ def test_evaluation_batches_are_of_equal_size_and_small_enough_for_a_cpu():
 
 def test_pictures_in_memory_of_another_size_are_brought_to_the_recipes():
     dataset = _photographs()
-    recipe = Recipe("r", "", "ramps", "resnet20", 1, batch_size=4, image_size=8)
+    recipe = ClassificationRecipe(
+        name="r", title="", dataset="ramps", model="resnet20", epochs=1, batch_size=4, image_size=8
+    )
     x, _ = next(iter(training_batches(dataset, recipe, 0, CPU)))
     pictures, _, count = next(iter(evaluation_batches(dataset.evaluation["test"], dataset, recipe, CPU)))
     assert x.shape == (4, 3, 8, 8)

@@ -15,7 +15,7 @@ from binorm.experiments.data.batches.streaming import (
 from binorm.experiments.data.batches.transforms import CentreCrop
 from binorm.experiments.data.processes import default_threads, this_process
 from binorm.experiments.data.readers.imagenet import IMAGENET
-from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.recipes.classification import ClassificationRecipe
 
 CPU = torch.device("cpu")
 RECIPE = {
@@ -44,12 +44,14 @@ def tree(tmp_path):
 
 
 def _training(tree, seed=0, threads=2, **changes):
-    return StreamedTrainingBatches(IMAGENET.load(tree), Recipe(**RECIPE | changes), seed, CPU, threads)
+    return StreamedTrainingBatches(IMAGENET.load(tree), ClassificationRecipe(**RECIPE | changes), seed, CPU, threads)
 
 
 def _evaluation(tree, **changes):
     dataset = IMAGENET.load(tree)
-    return StreamedEvaluationBatches(dataset.evaluation["val"], dataset, Recipe(**RECIPE | changes), CPU, 2)
+    return StreamedEvaluationBatches(
+        dataset.evaluation["val"], dataset, ClassificationRecipe(**RECIPE | changes), CPU, 2
+    )
 
 
 def _epoch(batches, epoch=0):
@@ -216,6 +218,6 @@ def test_leaving_early_leaves_no_threads(tree, how):
 
 
 def test_the_recipe_chooses_batches_by_where_the_pictures_are(tree):
-    dataset, recipe = IMAGENET.load(tree), Recipe(**RECIPE)
+    dataset, recipe = IMAGENET.load(tree), ClassificationRecipe(**RECIPE)
     assert isinstance(training_batches(dataset, recipe, 0, CPU), StreamedTrainingBatches)
     assert isinstance(evaluation_batches(dataset.evaluation["val"], dataset, recipe, CPU), StreamedEvaluationBatches)

@@ -14,7 +14,7 @@ from binorm.experiments.data.readers import encoded
 from binorm.experiments.data.readers.imagenet import IMAGENET
 from binorm.experiments.data.readers.shards import INDEX_FILE, write_shards
 from binorm.experiments.data.samples import write_samples
-from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.recipes.classification import ClassificationRecipe
 
 SHARD_BYTES = 8000  # some five pictures
 
@@ -99,7 +99,17 @@ def test_a_process_opens_no_more_shards_than_its_part_touches(shards, monkeypatc
 
 
 def test_training_from_shards_depends_on_seed_and_epoch_alone(shards):
-    recipe = Recipe("r", "", "imagenet", "resnet18", 1, batch_size=4, image_size=16, resized_crop=True, flip=True)
+    recipe = ClassificationRecipe(
+        name="r",
+        title="",
+        dataset="imagenet",
+        model="resnet18",
+        epochs=1,
+        batch_size=4,
+        image_size=16,
+        resized_crop=True,
+        flip=True,
+    )
     epochs = []
     for threads in (1, 4):
         batches = StreamedTrainingBatches(IMAGENET.load(shards), recipe, 0, torch.device("cpu"), threads)

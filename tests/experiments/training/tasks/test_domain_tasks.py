@@ -4,13 +4,13 @@ import json
 
 import pytest
 import torch
+from binorm.experiments.data.batches.batches.domain_batches import DomainBatches
 from safetensors import safe_open
 from tiny_domains import dataset, domain_set, recipe, train
 from torch import nn
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.tensors import load_state_dict
-from binorm.experiments.data.batches.domain_batches import DomainBatches
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.domains import Domain
 from binorm.experiments.models import create
@@ -109,7 +109,7 @@ def test_target_labels_are_never_touched_in_a_training_step():
         poisoned.labels + 1
     batches = DomainBatches(data, given, 0, torch.device("cpu"))
     task = DomainClassification(create(given.model, 2, "bin"), given, 2, ("night",), batches, 0)
-    task._log = lambda *_: None
+    task.add_batch = lambda *_: None
     task.trainer = type("Trainer", (), {"global_step": 0, "current_epoch": 0})()
     for batch in batches:
         task.method.loss(task.outputs(batch), 0.5, 1.0).backward()

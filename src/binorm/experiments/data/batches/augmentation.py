@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from binorm.experiments.data.batches.transforms import resized_crop_box
-from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.recipes.classification import ClassifierRecipe
 
 CHUNK = 256  # pictures that are resized at once
 
@@ -20,7 +20,7 @@ class Augmented:
         device: where the pictures are kept and the batches made.
     """
 
-    def __init__(self, images: Tensor, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, images: Tensor, recipe: ClassifierRecipe, device: torch.device) -> None:
         size = recipe.image_size
         self.size = (size, size) if size else (images.shape[1], images.shape[2])
         if not recipe.resized_crop:

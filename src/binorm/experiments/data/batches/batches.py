@@ -14,7 +14,7 @@ from binorm.experiments.data.batches.normalization import Normalizer
 from binorm.experiments.data.batches.seeds import epoch_seed
 from binorm.experiments.data.batches.streaming import StreamedEvaluationBatches, StreamedTrainingBatches
 from binorm.experiments.data.dataset import Dataset, EncodedSet, ImageSet
-from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.recipes.classification import ClassifierRecipe
 
 EVALUATION_BATCH = 500  # pictures at most; batches are of equal size, so that little is filled up
 # Pixels at most on a CPU: feature maps of more leave its caches, and networks for larger pictures take twice as long.
@@ -35,7 +35,7 @@ class TrainingBatches:
         device: where the pictures are kept and the batches made.
     """
 
-    def __init__(self, dataset: Dataset, recipe: Recipe, seed: int, device: torch.device) -> None:
+    def __init__(self, dataset: Dataset, recipe: ClassifierRecipe, seed: int, device: torch.device) -> None:
         if not isinstance(dataset.train, ImageSet):
             raise TypeError(f"the training pictures of {dataset.name} are not in memory: stream them")
         self.labels = dataset.train.labels.to(device)
@@ -98,7 +98,7 @@ AnyTrainingBatches = TrainingBatches | StreamedTrainingBatches
 AnyEvaluationBatches = EvaluationBatches | StreamedEvaluationBatches
 
 
-def training_batches(dataset: Dataset, recipe: Recipe, seed: int, device: torch.device) -> AnyTrainingBatches:
+def training_batches(dataset: Dataset, recipe: ClassifierRecipe, seed: int, device: torch.device) -> AnyTrainingBatches:
     """The batches that a recipe trains on, from memory or streamed, whichever the data set is.
 
     On several processes ``recipe.batch_size`` is that of each.
@@ -109,7 +109,7 @@ def training_batches(dataset: Dataset, recipe: Recipe, seed: int, device: torch.
 
 
 def evaluation_batches(
-    images: ImageSet | EncodedSet, dataset: Dataset, recipe: Recipe, device: torch.device
+    images: ImageSet | EncodedSet, dataset: Dataset, recipe: ClassifierRecipe, device: torch.device
 ) -> AnyEvaluationBatches:
     """The batches of an evaluation set, from memory or streamed, at the size that a recipe's network sees."""
     if isinstance(images, ImageSet):

@@ -11,7 +11,8 @@ from binorm.experiments.data.batches.augmentation import Augmented
 from binorm.experiments.data.batches.normalization import Normalizer
 from binorm.experiments.data.batches.seeds import epoch_seed
 from binorm.experiments.data.dataset import Dataset, ImageSet
-from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.recipes.classification import ClassifierRecipe
+from binorm.experiments.recipes.domains import DomainRecipe
 
 
 class DomainBatch(NamedTuple):
@@ -36,7 +37,7 @@ class DomainBatches:
         device: where the pictures are kept and the batches made.
     """
 
-    def __init__(self, dataset: Dataset, recipe: Recipe, seed: int, device: torch.device) -> None:
+    def __init__(self, dataset: Dataset, recipe: DomainRecipe, seed: int, device: torch.device) -> None:
         if not isinstance(dataset.train, ImageSet) or dataset.train_domains is None:
             raise TypeError(f"{dataset.name} does not say which domains its training pictures are of")
         self.dataset, self.recipe, self.seed, self.device = dataset, recipe, seed, device
@@ -104,11 +105,12 @@ class EndlessOrder:
         return self._passes[number]
 
 
-def steps_an_epoch(recipe: Recipe, dataset: Dataset) -> int:
+def steps_an_epoch(recipe: ClassifierRecipe, dataset: Dataset) -> int:
     """Training steps that a recipe takes an epoch: its own number, or those of one pass over the training pictures."""
-    return recipe.steps or len(dataset.train) // (recipe.batch_size * max(len(dataset.domains), 1))
+    steps = recipe.steps if isinstance(recipe, DomainRecipe) else 0
+    return steps or len(dataset.train) // (recipe.batch_size * max(len(dataset.domains), 1))
 
 
-def pictures_a_step(recipe: Recipe, dataset: Dataset) -> int:
+def pictures_a_step(recipe: ClassifierRecipe, dataset: Dataset) -> int:
     """Pictures that go through the network in a training step, with those of the target."""
     return recipe.batch_size * (max(len(dataset.domains), 1) + (dataset.target is not None))

@@ -24,7 +24,7 @@ from binorm.experiments.data.batches.transforms import (
 )
 from binorm.experiments.data.dataset import Dataset, EncodedImage, EncodedSet, ImageSet
 from binorm.experiments.data.processes import Process, default_threads, this_process
-from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.recipes.classification import ClassifierRecipe
 
 IMAGE_SIZE = 224  # where a recipe names none
 PREFETCH_BATCHES = 2
@@ -84,7 +84,9 @@ class StreamedTrainingBatches:
         threads: that decode; 0 for as many as the process has cores.
     """
 
-    def __init__(self, dataset: Dataset, recipe: Recipe, seed: int, device: torch.device, threads: int = 0) -> None:
+    def __init__(
+        self, dataset: Dataset, recipe: ClassifierRecipe, seed: int, device: torch.device, threads: int = 0
+    ) -> None:
         if isinstance(dataset.train, ImageSet):
             raise TypeError(f"the training pictures of {dataset.name} are in memory: there is nothing to stream")
         self.images, self.batch_size, self.seed = dataset.train, recipe.batch_size, seed
@@ -167,7 +169,7 @@ class StreamedEvaluationBatches:
     """
 
     def __init__(
-        self, images: EncodedSet, dataset: Dataset, recipe: Recipe, device: torch.device, threads: int = 0
+        self, images: EncodedSet, dataset: Dataset, recipe: ClassifierRecipe, device: torch.device, threads: int = 0
     ) -> None:
         self.images, self.source, self.batch_size = images, dataset.source, recipe.batch_size
         self.threads = threads or default_threads()

@@ -6,7 +6,7 @@ A gate below 0.5 is more instance norm than batch norm: it takes more of a pictu
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from binorm.experiments.recipes.base import BASELINES
+from binorm.experiments.recipes.domains import BASELINES
 from binorm.experiments.report import gate_statistics, tables
 from binorm.experiments.report.gate_statistics import TOTAL, LayerMeans, Shares
 from binorm.experiments.report.statistics import (

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from binorm.experiments.recipes.base import BASELINES
+from binorm.experiments.recipes.domains import BASELINES
 from binorm.experiments.report import tables
 from binorm.experiments.report.rendering import listed, seeds_text
 from binorm.experiments.report.tables import BASELINE, Failure

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from binorm.experiments.common.files import write_bytes_atomically, write_text_atomically
-from binorm.experiments.recipes.base import BASELINES
+from binorm.experiments.recipes.domains import BASELINES
 from binorm.experiments.report import tables
 from binorm.experiments.report.domains import explanations, gate_pictures
 from binorm.experiments.report.domains import notes as remarks

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from binorm.experiments.recipes.base import BASELINES, VALIDATION
+from binorm.experiments.recipes.base import VALIDATION
+from binorm.experiments.recipes.domains import BASELINES
 from binorm.experiments.report import tables
 from binorm.experiments.report.domains.confusion_figures import NUMBERED, confusion_figure
 from binorm.experiments.report.domains.confusions import Confusions, largest_changes, pair_of

