@@ -23,7 +23,7 @@ lint: $(READY)
 	@$(BIN)/mypy
 	@echo "Checking that what is imported is declared, and that imports point downwards."
 	@$(BIN)/deptry src tools benchmarks
-	@$(BIN)/deptry tests tests/experiments tests/demo --exclude .venv --ignore DEP002,DEP004
+	@$(BIN)/deptry tests tests/demo tests/distributed tests/experiments --exclude .venv --ignore DEP002,DEP004
 #	@$(BIN)/lint-imports --no-cache
 
 $(READY): pyproject.toml $(KERNELS)
