@@ -1,7 +1,4 @@
-"""Run by test_sync.py under torchrun: every process has its share of a batch, and must see what one process would."""
-
-import os
-import sys
+"""Run by processes.py: every process has its share of a batch, and must see what one process would."""
 
 import pytest
 import torch
@@ -11,7 +8,6 @@ from torch.nn.parallel import DistributedDataParallel
 import binorm
 
 torch.set_num_threads(1)
-distributed.init_process_group("gloo")
 RANK, WORLD = distributed.get_rank(), distributed.get_world_size()
 
 
@@ -165,12 +161,3 @@ def check_wrong_arguments_are_errors() -> None:
 CHECKS = {
     name: check for name, check in globals().items() if name.startswith("check_") and name != "check_equals_one_process"
 }
-
-if __name__ == "__main__":
-    for name, check in CHECKS.items():
-        check()
-        if RANK == 0:
-            print(f"passed {name} {WORLD}", flush=True)
-    distributed.destroy_process_group()
-    sys.stdout.flush()
-    os._exit(0)
