@@ -8,7 +8,7 @@ from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.data.dataset import Dataset
 from binorm.experiments.data.domains import DomainSet
 from binorm.experiments.data.entries import DATASETS
-from binorm.experiments.data.entry import DomainEntry, Entry
+from binorm.experiments.data.readers.entry import DomainEntry, Entry
 
 DATA_VARIABLE = "BINORM_DATA"
 

@@ -14,8 +14,8 @@ from binorm.experiments.data.catalog import data_root, load, load_domains, locat
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.domains import few
 from binorm.experiments.data.entries import DATASETS
-from binorm.experiments.data.entry import DomainEntry, Entry
 from binorm.experiments.data.readers.cache import cache_folder
+from binorm.experiments.data.readers.entry import DomainEntry, Entry
 from binorm.experiments.data.readers.examination import examine_dataset
 from binorm.experiments.data.verification import Verification, check
 

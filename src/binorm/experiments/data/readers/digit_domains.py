@@ -18,9 +18,9 @@ from PIL import Image
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.domains import Domain, DomainSet, choose
-from binorm.experiments.data.entry import DomainEntry
 from binorm.experiments.data.readers import mnist_m, usps_arrays
 from binorm.experiments.data.readers.cache import Splits, cached
+from binorm.experiments.data.readers.entry import DomainEntry
 from binorm.experiments.data.readers.examination import Examined, examine_arrays
 from binorm.experiments.data.readers.file_tree import open_tree
 from binorm.experiments.data.readers.image_folder import DecodedSplit, check_memory

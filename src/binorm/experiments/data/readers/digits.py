@@ -14,8 +14,8 @@ from torch import Tensor
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import Dataset, ImageSet
-from binorm.experiments.data.entry import Entry
 from binorm.experiments.data.readers.digit_themes import TRAINING_THEMES, UNSEEN_THEMES, Theme, draw
+from binorm.experiments.data.readers.entry import Entry
 
 TEST_DIGITS = 500
 DRAWINGS_PER_DIGIT = 2

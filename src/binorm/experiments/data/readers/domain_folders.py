@@ -7,16 +7,16 @@ found.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.data.domains import Domain, DomainSet, choose, common_classes, relabel, split_off_test
-from binorm.experiments.data.entry import OWN_SPLIT, DomainEntry
 from binorm.experiments.data.readers.cache import Splits, cached
-from binorm.experiments.data.readers.domain_layout import UNSPLIT, DomainFiles, find_domains
+from binorm.experiments.data.readers.domain_layout import UNSPLIT, DomainFiles, TreeLayout, find_domains
+from binorm.experiments.data.readers.entry import OWN_SPLIT, DomainEntry
 from binorm.experiments.data.readers.examination import Examined, examine_files
 from binorm.experiments.data.readers.file_tree import FileTree, open_tree
 from binorm.experiments.data.readers.image_folder import check_memory, read_pictures
@@ -24,28 +24,18 @@ from binorm.experiments.data.readers.tables import read_table
 
 
 @dataclass(frozen=True, kw_only=True)
-class FolderSet(DomainEntry):
+class FolderSet(TreeLayout, DomainEntry):
     """One data set.
 
     A picture that cannot be decoded is left out and named; in a published test split it is an error.
 
     Attributes:
-        folders: names of each domain's folder; case, blanks and underscores do not matter. Empty for a tree whose
-            domains are found.
-        layout: what the published tree has, for people.
         size: height and width that its pictures are brought to, in pixels; less where memory would not hold them.
-        between: folders that may lie between a domain and its classes, and the split that each has: "train", "test",
-            "all" for no split, "" for copies of the others' pictures.
-        numbered: names of classes whose folders may be numbers.
-        listed: the published split may be in ``<domain>_train.txt`` and ``<domain>_test.txt``.
+        mean: per colour channel, of pixels in [0, 1].
+        std: per colour channel.
     """
 
-    folders: Mapping[str, tuple[str, ...]]
-    layout: str = "<domain>/<class>/ pictures"
     size: int = 224
-    between: Mapping[str, str] = field(default_factory=dict)
-    numbered: tuple[str, ...] = ()
-    listed: bool = False
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 

@@ -1,16 +1,12 @@
 """Finding the domains of a data set among the files of a folder or archive: ``<domain>/<class>/<picture>``."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.domains import choose, few
 from binorm.experiments.data.readers.file_tree import FileTree
 from binorm.experiments.data.readers.image_folder import Labelled, is_picture
-
-if TYPE_CHECKING:
-    from binorm.experiments.data.readers.domain_folders import FolderSet
 
 EXPECTED = "<domain>/<class>/<picture>.jpg or .png"
 UNSPLIT = "all"
@@ -18,6 +14,29 @@ SPLITS = ("train", "test")
 
 Parts = tuple[str, ...]
 """A file's place in a tree: its folders, then its name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeLayout:
+    """How the tree of a set of domains may look.
+
+    Attributes:
+        name: of the set.
+        folders: names of each domain's folder; case, blanks and underscores do not matter. Empty for a tree whose
+            domains are found.
+        layout: what the published tree has, for people.
+        between: folders that may lie between a domain and its classes, and the split that each has: "train", "test",
+            "all" for no split, "" for copies of the others' pictures.
+        numbered: names of classes whose folders may be numbers.
+        listed: the published split may be in ``<domain>_train.txt`` and ``<domain>_test.txt``.
+    """
+
+    name: str
+    folders: Mapping[str, tuple[str, ...]]
+    layout: str = "<domain>/<class>/ pictures"
+    between: Mapping[str, str] = field(default_factory=dict)
+    numbered: tuple[str, ...] = ()
+    listed: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,7 +57,7 @@ class DomainFiles:
         return sum(len(labelled) for labelled in self.files.values())
 
 
-def find_domains(tree: FileTree, spec: "FolderSet", only: Sequence[str] | None = None) -> dict[str, DomainFiles]:
+def find_domains(tree: FileTree, spec: TreeLayout, only: Sequence[str] | None = None) -> dict[str, DomainFiles]:
     """The domains of a set in a tree, in the published order; in alphabetical order in an own tree.
 
     Args:
@@ -74,7 +93,7 @@ def find_domains(tree: FileTree, spec: "FolderSet", only: Sequence[str] | None =
     }
 
 
-def _known_folders(spec: "FolderSet", folders: set[Parts]) -> tuple[Parts, dict[str, str]]:
+def _known_folders(spec: TreeLayout, folders: set[Parts]) -> tuple[Parts, dict[str, str]]:
     """The folder with the most domains in it, nearest to the top; and its folders' domains."""
     known = {_plain(folder): domain for domain, own in spec.folders.items() for folder in own}
     inside: dict[Parts, dict[str, str]] = {}
@@ -131,9 +150,7 @@ def _subfolders(tree: FileTree, top: Parts) -> set[str]:
     return {each for each in found if not each.startswith(".") and each != "__MACOSX"}
 
 
-def _domain_files(
-    tree: FileTree, spec: "FolderSet", domain: str, folder: str, pictures: Sequence[Parts]
-) -> DomainFiles:
+def _domain_files(tree: FileTree, spec: TreeLayout, domain: str, folder: str, pictures: Sequence[Parts]) -> DomainFiles:
     splits = _splits(tree, spec, domain, folder, pictures)
     if spec.listed and UNSPLIT in splits and (lists := _split_lists(tree, domain)):
         splits = {split: _listed(tree, file, splits[UNSPLIT]) for split, file in lists.items()}
@@ -148,7 +165,7 @@ def _domain_files(
 
 
 def _splits(
-    tree: FileTree, spec: "FolderSet", domain: str, folder: str, pictures: Sequence[Parts]
+    tree: FileTree, spec: TreeLayout, domain: str, folder: str, pictures: Sequence[Parts]
 ) -> dict[str, dict[str, str]]:
     """By split, the names in the tree of a domain's pictures by ``<class>/<picture>``.
 
@@ -175,7 +192,7 @@ def _splits(
     return {split: splits[split] for split in (UNSPLIT, *SPLITS) if split in splits}
 
 
-def _class_name(spec: "FolderSet", place: str) -> str:
+def _class_name(spec: TreeLayout, place: str) -> str:
     folder = place.split("/")[0]
     if folder.isdecimal() and int(folder) < len(spec.numbered):
         return spec.numbered[int(folder)]

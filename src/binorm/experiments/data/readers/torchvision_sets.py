@@ -21,8 +21,8 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.data.dataset import TEST_SHARE, Dataset, ImageSet, hold_out
-from binorm.experiments.data.entry import OWN_SPLIT, Entry
 from binorm.experiments.data.readers.cache import Splits, cache_folder, cached
+from binorm.experiments.data.readers.entry import OWN_SPLIT, Entry
 from binorm.experiments.data.readers.examination import Examined, digest
 from binorm.experiments.data.readers.file_tree import open_tree
 from binorm.experiments.data.readers.image_folder import DecodedSplit, check_memory
