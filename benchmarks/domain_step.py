@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from binorm.experiments.data.batches.batches.domain_batches import DomainBatch, DomainBatches
 from step_time import seconds
 
 from binorm.experiments.common.machine import describe_machine, describe_versions
+from binorm.experiments.data.batches.domain_batches import DomainBatch, DomainBatches
 from binorm.experiments.data.dataset import Dataset, ImageSet, UnlabelledSet
 from binorm.experiments.models import create
 from binorm.experiments.recipes.domains import DomainRecipe

@@ -4,13 +4,13 @@ import json
 
 import pytest
 import torch
-from binorm.experiments.data.batches.batches.domain_batches import DomainBatches
 from safetensors import safe_open
 from tiny_domains import dataset, domain_set, recipe, train
 from torch import nn
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.tensors import load_state_dict
+from binorm.experiments.data.batches.domain_batches import DomainBatches
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.domains import Domain
 from binorm.experiments.models import create
