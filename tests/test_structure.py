@@ -58,14 +58,9 @@ def test_contributing_draws_the_floors_in_the_order_of_the_contract() -> None:
 
 
 FOLDERS = sorted(path for path in (PACKAGE, *PACKAGE.rglob("*")) if path.is_dir() and (path / "__init__.py").exists())
-# TODO(merge): delete the mark when the rooms of data are split.
-CROWDED = pytest.mark.xfail(reason="data/ has more files than a floor should")
 
 
-@pytest.mark.parametrize(
-    "folder",
-    [pytest.param(each, id=each.name, marks=CROWDED if each.name == "data" else ()) for each in FOLDERS],
-)
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_folder_holds_what_a_reader_can_look_over(folder) -> None:
     assert len(children(folder)) <= 24
 
