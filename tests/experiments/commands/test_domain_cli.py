@@ -19,8 +19,8 @@ def tree(tmp_path_factory):
     return folder
 
 
-def compare(tree, out, *arguments):
-    return main(["compare", *arguments, *SHORT, "--seeds", "2", "--data", str(tree), "--out", str(out)])
+def compare(tree, out, *arguments, seeds=1):
+    return main(["compare", *arguments, *SHORT, "--seeds", str(seeds), "--data", str(tree), "--out", str(out)])
 
 
 def error(capsys, *arguments):
@@ -34,7 +34,7 @@ def error(capsys, *arguments):
 @pytest.fixture(scope="module")
 def adapted(tree, tmp_path_factory):
     out = tmp_path_factory.mktemp("adapted")
-    assert compare(tree, out, "pacs-dann", "--source", "cam1") == 0
+    assert compare(tree, out, "pacs-dann", "--source", "cam1", seeds=2) == 0
     return out / "pacs-dann"
 
 
@@ -57,7 +57,7 @@ def test_adaptation_trains_every_task_with_its_baseline_and_reports(adapted):
 def test_a_second_call_trains_nothing_and_says_the_same(adapted, tree, monkeypatch, capsys):
     before = (adapted / "report.json").read_bytes()
     monkeypatch.setattr("binorm.experiments.training.compare.run", lambda *_: pytest.fail("trained again"))
-    assert compare(tree, adapted.parent, "pacs-dann", "--source", "cam1") == 0
+    assert compare(tree, adapted.parent, "pacs-dann", "--source", "cam1", seeds=2) == 0
     assert "16 of 16 runs are done already" in capsys.readouterr().out
     assert (adapted / "report.json").read_bytes() == before
 
@@ -82,7 +82,7 @@ def test_mixed_training_and_single_domains_join_in_one_report(tree, tmp_path):
     folder = tmp_path / "pacs-mixed-resnet18"
     assert {path.name for path in folder.iterdir() if path.is_dir()} >= {"bn", "bin", "only-cam1", "only-cam3"}
     report = json.loads((folder / "report.json").read_text())
-    assert len(report["runs"]) == 4 * 4
+    assert len(report["runs"]) == 4 * 2
 
 
 def test_statistics_of_each_domain_are_used_in_its_evaluation(tree, tmp_path, capsys):

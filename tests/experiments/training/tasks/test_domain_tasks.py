@@ -82,8 +82,10 @@ class Unreadable(torch.Tensor):
         raise AssertionError(f"target labels were read by {function}")
 
 
-@pytest.mark.parametrize("method", ["source-only", "dann", "cdan", "coral"])
-@pytest.mark.parametrize("published_split", [True, False])
+@pytest.mark.parametrize(
+    ("method", "published_split"),
+    [("source-only", True), ("dann", True), ("dann", False), ("cdan", True), ("coral", False)],
+)
 def test_training_does_not_depend_on_target_labels(tmp_path, method, published_split):
     """The same weights, whatever the labels of the target are: wrong ones here."""
     right = domain_set(published_split)
