@@ -13,7 +13,7 @@ demo: $(READY)
 	@$(BIN)/binorm compare digits --out runs
 
 test: lint
-	@echo "Running the tests (about 10 minutes on two idle cores)."
+	@echo "Running the tests (under 8 minutes on two idle cores)."
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(READY)
@@ -21,6 +21,10 @@ lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@echo "Checking that what is imported is declared, and that imports point downwards."
+	@$(BIN)/deptry src tools benchmarks
+	@$(BIN)/deptry tests tests/demo tests/distributed tests/experiments --exclude .venv --ignore DEP002,DEP004
+	@$(BIN)/lint-imports --no-cache --quiet
 
 $(READY): pyproject.toml $(KERNELS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

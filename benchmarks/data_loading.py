@@ -30,11 +30,12 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
+from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.common.machine import describe_machine, describe_versions
-from binorm.experiments.data import imagenet
+from binorm.experiments.data.batches.streaming import StreamedEvaluationBatches, StreamedTrainingBatches
 from binorm.experiments.data.dataset import EncodedSet
-from binorm.experiments.data.streaming import StreamedEvaluationBatches, StreamedTrainingBatches
-from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.data.readers.imagenet import IMAGENET
+from binorm.experiments.recipes.classification import ClassificationRecipe
 
 ENLARGED = (500, 375)
 BATCH = 64
@@ -77,8 +78,18 @@ def photographs(source: Path) -> Iterable[bytes]:
 
 def our_passes(folder: Path) -> dict[str, Callable[[], int]]:
     """One pass over the pictures, by transform; each returns how many it read."""
-    dataset = imagenet.load(folder)
-    recipe = Recipe("", "", "imagenet", "", 1, batch_size=BATCH, image_size=224, resized_crop=True, flip=True)
+    dataset = IMAGENET.load(folder)
+    recipe = ClassificationRecipe(
+        name="",
+        title="",
+        dataset="imagenet",
+        model="",
+        epochs=1,
+        batch_size=BATCH,
+        image_size=224,
+        resized_crop=True,
+        flip=True,
+    )
     images: EncodedSet = dataset.evaluation["val"]  # type: ignore[assignment]
     cpu = torch.device("cpu")
     training = StreamedTrainingBatches(dataset, recipe, 0, cpu, threads=1)
@@ -91,7 +102,7 @@ def our_passes(folder: Path) -> dict[str, Callable[[], int]]:
 
 def their_passes(folder: Path, workers: int) -> dict[str, Callable[[], int]]:
     """The same passes by torchvision."""
-    normalize = transforms.Normalize(imagenet.MEAN, imagenet.STD)
+    normalize = transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)
     ending = [transforms.ToTensor(), normalize]
     steps: dict[str, list[Any]] = {
         "training": [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip(), *ending],

@@ -19,10 +19,10 @@ import torch
 from step_time import seconds
 
 from binorm.experiments.common.machine import describe_machine, describe_versions
+from binorm.experiments.data.batches.domain_batches import DomainBatch, DomainBatches
 from binorm.experiments.data.dataset import Dataset, ImageSet, UnlabelledSet
-from binorm.experiments.data.domain_batches import DomainBatch, DomainBatches
 from binorm.experiments.models import create
-from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.recipes.domains import DomainRecipe
 from binorm.experiments.training.tasks.domains import DomainClassification
 
 # Name, size of the pictures and pictures of each domain.
@@ -59,7 +59,7 @@ def make_step(network: str, norm: str, kind: str) -> Callable[[], None]:
     """One training step, warmed up."""
     model, size, count = NETWORKS[network]
     method, statistics_kind = KINDS[kind]
-    recipe = Recipe(
+    recipe = DomainRecipe(
         name="step",
         title="Step",
         dataset="none",

@@ -25,10 +25,13 @@ from binorm.experiments.common.machine import describe_machine, describe_version
 from binorm.experiments.common.run_files import METRICS_FILE
 from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.models import create
-from binorm.experiments.recipes.base import Recipe, load_recipe
+from binorm.experiments.recipes import load_recipe
+from binorm.experiments.recipes.classification import ClassifierRecipe
 from binorm.experiments.training.progress import ProgressDisplay
+from binorm.experiments.training.protocols import Loader
 from binorm.experiments.training.run import run
 from binorm.experiments.training.settings import Settings, choose_settings
+from binorm.experiments.training.tasks.classification import ClassificationTask
 
 WARM_UP_STEPS = 5
 
@@ -36,7 +39,7 @@ WARM_UP_STEPS = 5
 class BareLoop:
     """Forward, backward and step on one batch, with nothing around."""
 
-    def __init__(self, recipe: Recipe, norm: str, settings: Settings) -> None:
+    def __init__(self, recipe: ClassifierRecipe, norm: str, settings: Settings) -> None:
         self.settings = settings
         self.network = create(recipe.model, 10, norm).to(settings.device).to(memory_format=torch.channels_last)
         if settings.compiled:
@@ -70,11 +73,23 @@ class BareLoop:
             torch.cuda.synchronize()
 
 
-def trained_epoch(recipe: Recipe, norm: str, dataset: Dataset) -> float:
+class Given(Loader):
+    """A loader of one data set that is there already."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        super().__init__(None)
+        self.given = dataset
+
+    def dataset(self, recipe: ClassifierRecipe) -> Dataset:
+        """The one."""
+        return self.given
+
+
+def trained_epoch(recipe: ClassifierRecipe, norm: str, dataset: Dataset) -> float:
     """Seconds of the second epoch of a run; the first one compiles."""
     steps = recipe.epochs * (len(dataset.train) // recipe.batch_size)
     with tempfile.TemporaryDirectory() as out, ProgressDisplay(Console(quiet=True), 1, steps) as display:
-        folder = run(recipe, norm, 0, dataset, Path(out), "benchmarks/training.py", display)
+        folder = run(ClassificationTask(Given(dataset)), recipe, norm, 0, Path(out), "benchmarks/training.py", display)
         header, *rows = (line.split(",") for line in (folder / METRICS_FILE).read_text().splitlines())
         return float(rows[-1][header.index("seconds")])
 

@@ -173,11 +173,6 @@ INTERPRETED = (
 )
 
 
-def test_triton_kernels_pass_their_tests_in_the_interpreter() -> None:
-    pytest.importorskip("triton")
-    run_tests("tests/backends/test_triton.py", TRITON_INTERPRET="1")
-
-
 def test_layers_pass_their_tests_with_the_triton_kernels() -> None:
     pytest.importorskip("triton")
     run_tests(

@@ -15,7 +15,7 @@ from torch import Tensor
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 pytestmark = pytest.mark.skipif(
     not INTERPRETED,
-    reason="kernels are interpreted from their import on: needs a process of its own, with TRITON_INTERPRET=1",
+    reason="Triton's kernels are tested in its interpreter, with TRITON_INTERPRET=1 from their import on",
 )
 if INTERPRETED:
     pytest.importorskip("triton")

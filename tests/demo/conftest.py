@@ -8,7 +8,7 @@ import torch
 from page_client import PageClient, running
 
 from binorm.experiments.models import create
-from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.recipes.classification import ClassificationRecipe
 from binorm.experiments.runs.checkpoint import Trained, save_weights
 from binorm.experiments.style.network import StyleNetwork
 from binorm.experiments.style.style_file import StyleCard, save_style
@@ -38,7 +38,7 @@ def runs(tmp_path_factory) -> Path:
     run = folder / "digits" / "bin" / "seed0"
     run.mkdir(parents=True)
     torch.manual_seed(1)
-    recipe = Recipe(name="digits", title="Digits", dataset="digits", model="resnet8", epochs=1)
+    recipe = ClassificationRecipe(name="digits", title="Digits", dataset="digits", model="resnet8", epochs=1)
     network = create("resnet8", 10, "bin")
     for gate in gate_parameters(network):
         torch.nn.init.uniform_(gate)

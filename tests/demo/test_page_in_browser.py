@@ -1,6 +1,7 @@
 """The page in a real browser: what a person sees, clicks and types."""
 
 import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from PIL import Image
 
 pytest.importorskip("gradio", reason="the page needs Gradio: pip install 'binorm[demo]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="tests of the page drive a browser with playwright")
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"tests of the page need {CHROMIUM}")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="tests of the page need a browser: apt-get install chromium")
+# A container has no sandbox for root, and little shared memory.
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 
 RESULT = "#result .comparison"
 
@@ -20,7 +23,7 @@ RESULT = "#result .comparison"
 @pytest.fixture(scope="module")
 def browser() -> Iterator["playwright.Browser"]:
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         yield browser
         browser.close()
 

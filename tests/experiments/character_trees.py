@@ -3,7 +3,7 @@
 import numpy
 from PIL import Image
 
-from binorm.experiments.data.characters import CHARACTERS, FOLDERS
+from binorm.experiments.data.readers.characters import CHARACTERS, FOLDERS
 
 ICDAR_TAGS = {"train": ("S", "7", "a", "&quot;", "é"), "test": ("b", "0", "Q")}
 

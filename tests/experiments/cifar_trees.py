@@ -5,7 +5,7 @@ import pickle
 import numpy
 from PIL import Image
 
-from binorm.experiments.data.cifar import CIFAR10_CLASSES
+from binorm.experiments.data.readers.cifar import CIFAR10_CLASSES
 
 
 def write_pictures(folder, per_class=2, size=(32, 32), classes=CIFAR10_CLASSES):

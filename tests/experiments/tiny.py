@@ -3,14 +3,16 @@
 import io
 
 import torch
+from given_data import GivenData
 from rich.console import Console
 
 from binorm.experiments.data.dataset import Dataset, ImageSet
-from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.recipes.classification import ClassificationRecipe
 from binorm.experiments.training.progress import ProgressDisplay
 from binorm.experiments.training.run import run
+from binorm.experiments.training.tasks.classification import ClassificationTask
 
-RECIPE = Recipe(
+RECIPE = ClassificationRecipe(
     name="tiny",
     title="Tiny",
     dataset="none",
@@ -39,4 +41,5 @@ def dataset():
 def train(out, norm="bin", seed=0, recipe=RECIPE, data=None):
     console = Console(file=io.StringIO())
     with ProgressDisplay(console, 1, recipe.epochs * 5) as display:
-        return run(recipe, norm, seed, data or dataset(), out, "binorm test", display)
+        task = ClassificationTask(GivenData(data or dataset()))
+        return run(task, recipe, norm, seed, out, "binorm test", display)

@@ -4,16 +4,18 @@ import dataclasses
 import io
 
 import torch
+from given_data import GivenData
 from rich.console import Console
 
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.domains import Domain, DomainSet
-from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.recipes.domains import DomainRecipe
 from binorm.experiments.training.progress import ProgressDisplay
 from binorm.experiments.training.protocols import PROTOCOLS
 from binorm.experiments.training.run import run
+from binorm.experiments.training.tasks.domains import DomainTask
 
-RECIPE = Recipe(
+RECIPE = DomainRecipe(
     name="tiny",
     title="Tiny",
     dataset="none",
@@ -58,4 +60,5 @@ def dataset(recipe, domains=None):
 
 def train(out, recipe=RECIPE, norm="bin", seed=0, data=None):
     with ProgressDisplay(Console(file=io.StringIO()), 1, recipe.epochs * 3) as display:
-        return run(recipe, norm, seed, data or dataset(recipe), out, "binorm test", display)
+        task = DomainTask(GivenData(data or dataset(recipe)))
+        return run(task, recipe, norm, seed, out, "binorm test", display)

@@ -6,8 +6,9 @@ import numpy
 from PIL import Image
 from rich.console import Console
 
-from binorm.experiments.recipes.stylization import StyleRecipe
-from binorm.experiments.training.style_run import style_run_folder, train_styles
+from binorm.experiments.recipes.stylization import StylizationRecipe
+from binorm.experiments.runs.folder import run_folder
+from binorm.experiments.training.compare import train_all
 
 
 def write_photographs(folder, count=6, size=(50, 40)):
@@ -56,11 +57,11 @@ def recipe(folder, **changes):
         "image_size": 32,
         "precision": "float32",
     }
-    return StyleRecipe(**{**fields, **changes})
+    return StylizationRecipe(**{**fields, **changes})
 
 
 def train(out, chosen, photographs, norm="bin", seed=0):
     console = Console(file=io.StringIO())
-    for error in train_styles(chosen, [norm], [seed], photographs, out, "binorm test", console):
+    for error in train_all([chosen], [norm], [seed], photographs, out, "binorm test", console):
         raise error
-    return style_run_folder(out, chosen, norm, seed)
+    return run_folder(out, chosen, norm, seed)

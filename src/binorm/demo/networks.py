@@ -12,7 +12,7 @@ from binorm import BatchInstanceNorm2d, named_gates
 from binorm.demo.pictures import Pixels
 from binorm.demo.reports import find_files
 from binorm.experiments.analysis.responses import respond
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.common.run_files import GATES_FILE, STYLE_FILE
 from binorm.experiments.runs.reading import GateLayer
 from binorm.experiments.style.style_file import load_style
@@ -78,7 +78,7 @@ class Networks:
         Raises:
             UserError: for any other name, an unreadable file, and a network without gates.
         """
-        path = known("network", name, self.find())
+        path = lookup("network", name, self.find())
         return self._open(path, path.stat().st_mtime_ns)
 
 
@@ -91,7 +91,7 @@ def channel_maps(opened: Opened, layer: str, pixels: Pixels) -> list[ChannelMaps
         UserError: for an unknown layer.
     """
     norms = {name: module for name, module in opened.network.named_modules() if isinstance(module, BatchInstanceNorm2d)}
-    norm = known("layer", layer, norms)
+    norm = lookup("layer", layer, norms)
     seen: list[Tensor] = []
     handle = norm.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     try:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from binorm.demo.limits import MEBIBYTE
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
 
 REPORT_FILES = ("report.html", "report.md")
 DEEPEST = 6  # folders below that of all runs
@@ -63,7 +63,7 @@ def report_frame(root: Path, name: str) -> str:
     Raises:
         UserError: for any other name, and an unreadable file.
     """
-    path = known("report", name, find_reports(root))
+    path = lookup("report", name, find_reports(root))
     content = read_below(root, path)
     if path.suffix == ".md":
         content = _PLAIN_TEXT.format(html.escape(content))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from binorm.demo.pictures import Pixels, exact, examples
-from binorm.experiments.common.errors import known
+from binorm.experiments.common.errors import lookup
 
 if TYPE_CHECKING:
     from binorm.experiments.style.drawing.stylizer import Stylizer
@@ -63,7 +63,7 @@ class Stylist:
 
     def title(self, style: str) -> str:
         """What a style is called: after the picture that it was learned from."""
-        return known("style", style, self.cards).title
+        return lookup("style", style, self.cards).title
 
     def thumbnails(self) -> dict[str, str]:
         """Each style as a small picture, a data URI: a part of the first example drawn in it, if there is one."""
@@ -79,7 +79,7 @@ class Stylist:
         from binorm.experiments.style.drawing.stylizer import Stylizer
         from binorm.experiments.style.style_file import load_style
 
-        return Stylizer(load_style(known("style", style, self.styles))[0], gate)
+        return Stylizer(load_style(lookup("style", style, self.styles))[0], gate)
 
 
 def _thumbnail(pixels: Pixels) -> str:

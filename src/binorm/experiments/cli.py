@@ -10,8 +10,11 @@ from typing import Any
 from jsonargparse import ArgumentError, ArgumentParser
 
 from binorm.experiments.commands import COMMANDS
+from binorm.experiments.commands.command import Command
+from binorm.experiments.commands.recipe_options import add_recipe_options, tasks_with
 from binorm.experiments.common.console import ERRORS, plain
 from binorm.experiments.common.errors import Interrupted, UserError, nearest
+from binorm.experiments.common.text import listed
 from binorm.experiments.recipes.base import explain
 
 
@@ -37,24 +40,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     # On a CPU it misses a GPU at each compilation.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    parsers = _parsers()
+    parsers = {name: _parser(command, arguments[1:]) for name, command in COMMANDS.items()}
     parser = _main_parser(parsers)
     if not arguments:
         parser.print_help()
         return 2
-    _check_options(arguments, parsers)
+    command = arguments[0]
+    if not command.startswith("-") and command not in COMMANDS:
+        raise UserError(f"unknown command {command!r}{nearest(command, COMMANDS)} Known: {', '.join(COMMANDS)}")
+    if command in COMMANDS:
+        _check_options(COMMANDS[command], arguments[1:], parsers[command])
     parsed = parser.parse_args(arguments)
     return COMMANDS[parsed.command].run(parsed[parsed.command], "binorm " + shlex.join(arguments))
 
 
-def _parsers() -> dict[str, ArgumentParser]:
-    parsers = {}
-    for name, command in COMMANDS.items():
-        parsers[name] = ArgumentParser(
-            exit_on_error=False, description=f"{command.summary}.", epilog=f"example: {command.example}"
-        )
-        command.add_arguments(parsers[name])
-    return parsers
+def _parser(command: Command, arguments: Sequence[str]) -> ArgumentParser:
+    """A command's options: its own, and the fields of the recipes that ``arguments`` name."""
+    parser = ArgumentParser(
+        exit_on_error=False, description=f"{command.summary}.", epilog=f"example: {command.example}"
+    )
+    command.add_arguments(parser)
+    if command.takes_recipes:
+        add_recipe_options(parser, command.name, arguments)
+    return parser
 
 
 def _main_parser(parsers: dict[str, ArgumentParser]) -> ArgumentParser:
@@ -72,20 +80,19 @@ def _main_parser(parsers: dict[str, ArgumentParser]) -> ArgumentParser:
     return parser
 
 
-def _check_options(arguments: list[str], parsers: dict[str, ArgumentParser]) -> None:
-    """Name the nearest command or option for an unknown one."""
-    command = arguments[0]
-    if not command.startswith("-") and command not in parsers:
-        raise UserError(f"unknown command {command!r}{nearest(command, parsers)} Known: {', '.join(parsers)}")
-    if command in parsers:
-        known = dict.fromkeys(option for action in parsers[command]._actions for option in action.option_strings)
-        for argument in arguments[1:]:
-            option = argument.split("=")[0]
-            if option.startswith("--") and option not in known:
-                raise UserError(
-                    f"unknown option {option} of binorm {command}{nearest(option, known)} "
-                    f"'binorm {command} --help' lists them"
-                )
+def _check_options(command: Command, arguments: Sequence[str], parser: ArgumentParser) -> None:
+    """Name the nearest option for an unknown one, or the recipes that it applies to."""
+    options = dict.fromkeys(option for action in parser._actions for option in action.option_strings)
+    for argument in arguments:
+        option = argument.split("=")[0]
+        if not option.startswith("--") or option in options:
+            continue
+        if command.takes_recipes and (tasks := tasks_with(option)):
+            raise UserError(f"{option} applies to recipes of {listed(tasks)} only: leave it out")
+        raise UserError(
+            f"unknown option {option} of binorm {command.name}{nearest(option, options)} "
+            f"'binorm {command.name} --help' lists them"
+        )
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:

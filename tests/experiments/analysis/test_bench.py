@@ -5,17 +5,9 @@ import json
 import pytest
 import torch
 
-from binorm.experiments.analysis.bench import (
-    CASES,
-    SHAPES,
-    MixedNorm,
-    Row,
-    bench,
-    bench_tables,
-    geometric_mean,
-    parse_shapes,
-)
+from binorm.experiments.analysis.bench import CASES, SHAPES, MixedNorm, Row, bench, geometric_mean
 from binorm.experiments.cli import main
+from binorm.experiments.commands.bench import bench_tables, parse_shapes
 from binorm.experiments.common.errors import UserError
 
 

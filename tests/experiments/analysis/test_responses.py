@@ -4,7 +4,7 @@ import torch
 
 from binorm import BatchInstanceNorm2d
 from binorm.experiments.analysis.responses import Channel, lowest_gates, strongest_responses
-from binorm.experiments.data.batches import EvaluationBatches
+from binorm.experiments.data.batches.batches import EvaluationBatches
 from binorm.experiments.models import create
 
 CPU = torch.device("cpu")

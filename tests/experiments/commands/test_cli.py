@@ -77,10 +77,10 @@ def test_compare_reports_the_others_when_one_diverges(cifar, tmp_path, capsys, m
     from binorm.experiments.common.errors import DivergenceError
     from binorm.experiments.training import compare
 
-    def run(recipe, norm, *rest):
+    def run(task, recipe, norm, *rest):
         if norm == "in":
             raise DivergenceError("the loss became nan")
-        return original(recipe, norm, *rest)
+        return original(task, recipe, norm, *rest)
 
     original = compare.run
     monkeypatch.setattr(compare, "run", run)
@@ -267,7 +267,7 @@ def uninterrupted(cifar, tmp_path_factory):
     return out / "cifar10-resnet20/bin/seed0/model.safetensors"
 
 
-LONGER = ["train", "cifar10-resnet20", "--model", "resnet8", *SHORT[2:], "--epochs", "25"]
+LONGER = ["train", "cifar10-resnet20", "--model", "resnet8", *SHORT[2:], "--epochs", "12"]
 
 
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
@@ -277,19 +277,19 @@ def test_a_stopped_process_says_how_to_go_on_and_goes_on_to_the_same_result(
     arguments = [*LONGER, "--data", str(cifar), "--out", str(tmp_path)]
     process = _start(arguments)
     for line in process.stdout:
-        if "epoch 2/25" in line:
+        if "epoch 2/12" in line:
             process.send_signal(stop)
             break
     output, error = process.communicate(timeout=300)
     assert process.returncode == code
-    assert "epoch 25/25" not in output
+    assert "epoch 12/12" not in output
     assert "Traceback" not in error
     if stop != signal.SIGKILL:
         assert "Go on with:" in error
         assert "binorm train cifar10-resnet20 --model resnet8" in error
     assert main(arguments) == 0
     output = capsys.readouterr().out
-    assert "epoch 1/25" not in output
-    assert "epoch 25/25" in output
+    assert "epoch 1/12" not in output
+    assert "epoch 12/12" in output
     resumed = tmp_path / "cifar10-resnet20/bin/seed0/model.safetensors"
     assert resumed.read_bytes() == uninterrupted.read_bytes()

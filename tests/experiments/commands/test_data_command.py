@@ -1,4 +1,3 @@
-import dataclasses
 import io
 from pathlib import Path
 
@@ -11,9 +10,9 @@ from torchvision_trees import write_mnist
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data import load_domains
-from binorm.experiments.data.cache import cache_folder
 from binorm.experiments.data.describe import data_table, describe, prepare, verify
 from binorm.experiments.data.entries import DATASETS
+from binorm.experiments.data.readers.cache import cache_folder
 
 REAL = Path("/work/shared/data")
 
@@ -191,7 +190,7 @@ def test_preparation_of_domains_fills_the_cache_for_every_choice_of_them(tmp_pat
         "domains: 4 + 1 day and 4 + 1 night pictures, train + test, of the classes cat, of 8x8 pixels, 0"
     )
     assert said.endswith("left out because they are broken: night/owl/001.png")
-    monkeypatch.setattr("binorm.experiments.data.domain_folders.read_pictures", None)
+    monkeypatch.setattr("binorm.experiments.data.readers.domain_folders.read_pictures", None)
     for only in (["day"], ["night"]):
         load_domains("domains", tmp_path, 8, only=only)
 
@@ -217,11 +216,11 @@ def test_preparation_of_embedded_data_is_not_needed():
 def test_preparation_downloads_what_is_absent_and_nothing_else(tmp_path, monkeypatch):
     asked = []
 
-    def download(path):
+    def download(entry, path):
         asked.append(path)
         write_mnist(path)
 
-    monkeypatch.setitem(DATASETS, "mnist", dataclasses.replace(DATASETS["mnist"], download=download))
+    monkeypatch.setattr(type(DATASETS["mnist"]), "download", download)
     for _ in ("absent", "there"):
         assert prepare("mnist", tmp_path / "new").startswith("mnist: 6 train and 6 test pictures of 32x32")
     assert asked == [tmp_path / "new"]

@@ -1,56 +1,6 @@
-import pytest
 import torch
 
 from binorm.experiments.common import machine
-from binorm.experiments.recipes.base import load_recipe
-
-
-@pytest.fixture
-def on_cpu(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-
-
-@pytest.mark.usefixtures("on_cpu")
-@pytest.mark.parametrize(
-    ("capabilities", "precision"),
-    [({}, "float32"), ({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True}, "bfloat16")],
-)
-def test_auto_takes_bfloat16_where_the_processor_has_it(monkeypatch, capabilities, precision):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    assert machine.choose_settings(load_recipe("digits"), 1000).precision == precision
-
-
-@pytest.mark.usefixtures("on_cpu")
-def test_what_the_recipe_says_is_what_is_done():
-    recipe = load_recipe("digits", {"precision": "float32", "compile": "yes"})
-    settings = machine.choose_settings(recipe, 1000)
-    assert (settings.precision, settings.compiled) == ("float32", True)
-
-
-@pytest.fixture
-def fresh_probe():
-    machine._can_compile.cache_clear()
-    yield
-    machine._can_compile.cache_clear()
-
-
-@pytest.mark.usefixtures("on_cpu", "fresh_probe")
-def test_auto_compiles_long_runs_only(monkeypatch):
-    monkeypatch.setattr(torch, "compile", lambda function: function)
-    recipe = load_recipe("cifar10-resnet20")
-    assert machine.choose_settings(recipe, 50_000).compiled
-    assert not machine.choose_settings(recipe, 100).compiled
-
-
-@pytest.mark.usefixtures("on_cpu", "fresh_probe")
-def test_where_nothing_can_be_compiled_one_warning_says_why(monkeypatch):
-    def fail(function):
-        raise RuntimeError("no working C++ compiler\nand much more")
-
-    monkeypatch.setattr(torch, "compile", fail)
-    with pytest.warns(UserWarning, match=r"without torch\.compile, more slowly: no working C\+\+ compiler$"):
-        assert not machine.choose_settings(load_recipe("cifar10-resnet20"), 50_000).compiled
-    assert not machine.choose_settings(load_recipe("cifar10-resnet20"), 50_000).compiled
 
 
 def test_machine_and_versions_are_described():

@@ -9,10 +9,10 @@ from torchvision_trees import write_mnist
 
 from binorm.experiments import data
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.data.catalog import find, locate
+from binorm.experiments.data.catalog import locate
 from binorm.experiments.data.entries import DATASETS
-from binorm.experiments.recipes.base import load_recipe, recipe_names
-from binorm.experiments.recipes.stylization import is_style_recipe
+from binorm.experiments.recipes import load_recipe
+from binorm.experiments.recipes.base import recipe_names
 
 OWN = "domains"  # a user's own pictures, published nowhere
 EVERY_BUT_EMBEDDED = [name for name, entry in DATASETS.items() if entry.needs]
@@ -56,7 +56,7 @@ def test_an_absent_place_is_named(name, tmp_path):
 
 
 def test_every_recipe_names_a_known_data_set():
-    assert {load_recipe(name).dataset for name in recipe_names() if not is_style_recipe(name)} <= set(DATASETS)
+    assert {load_recipe(name).dataset for name in recipe_names() if name != "style"} <= set(DATASETS)
 
 
 def test_data_folder_of_the_environment_is_searched_for_usual_names(tmp_path, monkeypatch):
@@ -77,15 +77,15 @@ def test_a_given_place_wins_over_the_environment(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("place", ["", "mnist"])
 def test_torchvision_s_root_may_be_the_data_folder_or_lie_in_it(tmp_path, place):
-    assert find("mnist", tmp_path) is None
+    assert DATASETS["mnist"].find(tmp_path) is None
     write_mnist(tmp_path / place)
-    assert find("mnist", tmp_path) == tmp_path / place
+    assert DATASETS["mnist"].find(tmp_path) == tmp_path / place
 
 
 def test_torchvision_s_root_may_be_a_zip_in_the_data_folder(tmp_path):
     write_mnist(tmp_path / "somewhere else")
     shutil.make_archive(str(tmp_path / "mnist"), "zip", tmp_path / "somewhere else")
-    assert find("mnist", tmp_path) == tmp_path / "mnist.zip"
+    assert DATASETS["mnist"].find(tmp_path) == tmp_path / "mnist.zip"
 
 
 @pytest.mark.parametrize(("name", "path"), [("digits", None), ("cifar10", Path("x")), ("cifar100", Path("x"))])
@@ -109,7 +109,6 @@ def test_sets_of_many_sizes_take_any(tmp_path):
 @pytest.mark.parametrize("name", DATASETS)
 def test_sets_with_domains_say_which(name):
     entry = DATASETS[name]
-    assert entry.has_domains == (entry.domains_at is not None)
     assert bool(entry.domains) == (entry.has_domains and name != OWN)
     assert {part.split()[0] for part in entry.pictures} == set(entry.domains) or not entry.domains
 
@@ -139,12 +138,3 @@ def test_domains_are_looked_for_in_the_data_folder(tmp_path, monkeypatch):
     assert tuple(data.load_domains("pacs", None, 8).domains) == PACS
     with pytest.raises(UserError, match="image_size should be a number of pixels"):
         data.load_domains("pacs", None, -1)
-
-
-def test_imagenet_is_read_by_its_own_module(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        "binorm.experiments.data.imagenet.load", lambda path, image_size: asked.append((path, image_size))
-    )
-    data.load("imagenet", tmp_path, 128)
-    assert asked == [(tmp_path, 128)]

@@ -8,7 +8,7 @@ from binorm.experiments.data.domains import (
     DomainSet,
     choose,
     common_classes,
-    mixed,
+    mix,
     relabel,
     split_off_test,
 )
@@ -35,7 +35,7 @@ def _set():
 
 
 def test_mixed_trains_on_all_domains_and_evaluates_each():
-    data = mixed(_set())
+    data = mix(_set())
     assert _values(data.train) == [0, 1, 10, 11, 12]
     assert data.train.labels.tolist() == [0, 1, 1, 0, 0]
     assert {name: _values(pictures) for name, pictures in data.evaluation.items()} == {
@@ -47,16 +47,16 @@ def test_mixed_trains_on_all_domains_and_evaluates_each():
 
 
 def test_mixed_of_some_sources_still_evaluates_every_domain():
-    data = mixed(_set(), ["sketch"])
+    data = mix(_set(), ["sketch"])
     assert _values(data.train) == [10, 11, 12]
     assert list(data.evaluation) == ["photo", "sketch"]
 
 
 def test_unknown_and_no_sources_are_errors():
     with pytest.raises(UserError, match="unknown domain of pets 'skech', did you mean 'sketch'"):
-        mixed(_set(), ["skech"])
+        mix(_set(), ["skech"])
     with pytest.raises(UserError, match="no domain of pets is named: choose from photo, sketch"):
-        mixed(_set(), [])
+        mix(_set(), [])
 
 
 def test_chosen_domains_keep_the_set_s_order_and_unknown_ones_get_the_nearest():

@@ -4,9 +4,10 @@ from cifar_trees import write_pictures
 from PIL import Image
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.data.dataset import Dataset, EncodedPicture, ImageSet
-from binorm.experiments.data.file_tree import open_tree
-from binorm.experiments.data.verification import Examined, Verification, check, examine_dataset, examine_files
+from binorm.experiments.data.dataset import Dataset, EncodedImage, ImageSet
+from binorm.experiments.data.readers.examination import Examined, examine_dataset, examine_files
+from binorm.experiments.data.readers.file_tree import open_tree
+from binorm.experiments.data.verification import Verification, check
 
 
 def _examined(name, split="train", label=0, size=(8, 8), fault="", content=None):
@@ -112,8 +113,8 @@ def _unreadable():
 @pytest.mark.parametrize("data", [b"no picture", None])
 def test_streamed_pictures_are_examined_too(tmp_path, data):
     Image.new("RGB", (5, 7)).save(tmp_path / "whole.png")
-    whole = EncodedPicture("whole.png", (tmp_path / "whole.png").read_bytes, 1)
-    broken = EncodedPicture("broken.png", _unreadable if data is None else lambda: data, 0)
+    whole = EncodedImage("whole.png", (tmp_path / "whole.png").read_bytes, 1)
+    broken = EncodedImage("broken.png", _unreadable if data is None else lambda: data, 0)
     dataset = Dataset("a", "b", ("c", "d"), _Encoded([whole]), {"val": _Encoded([whole, broken])}, (0,) * 3, (1,) * 3)
     found = list(examine_dataset(dataset))
     assert [(each.split, each.name, each.size) for each in found] == [

@@ -7,14 +7,11 @@ import torch
 from torch import nn
 
 from binorm import gate_parameters
-from binorm.experiments.models.cifar_resnet import CifarResNet
 from binorm.experiments.models.densenet import DenseNetBC
-from binorm.experiments.models.digit_network import DigitNetwork
-from binorm.experiments.models.imagenet_resnet import ImageNetResNet
 from binorm.experiments.models.norms import NORMS
-from binorm.experiments.models.plain import CifarAlexNet, CifarVGG19
+from binorm.experiments.models.plain import CifarAlexNet, CifarVGG19, DigitNetwork
 from binorm.experiments.models.preresnet import PreResNet, WideResNet
-from binorm.experiments.models.resnext import CifarResNeXt
+from binorm.experiments.models.resnet import CifarResNet, CifarResNeXt, ImageNetResNet
 
 # The paper's networks and DANN's; the parameter counts are for batch norm and 100 classes (ImageNet's for 1,000).
 FULL = {
@@ -63,7 +60,7 @@ SMALLEST_MAPS = {"alexnet": 2, "vgg19": 2, "imagenet_resnet18": 2, "dann_digits"
 def _without_weights(network, norm, classes=100):
     """On the meta device: layers and shapes, no memory and no arithmetic."""
     with torch.device("meta"):
-        return network(classes, NORMS[norm])
+        return network(classes, NORMS[norm].layer)
 
 
 def _count(parameters):
@@ -128,16 +125,16 @@ def test_no_norm_sees_maps_of_one_pixel(name):
     assert min(sizes) == (SMALLEST_MAPS.get(name, 8),) * 2
 
 
-@pytest.mark.parametrize("norm", ["in", "bin"])
 @pytest.mark.parametrize("name", SMALL)
-def test_every_norm_starts_from_the_same_weights(name, norm):
+def test_every_norm_starts_from_the_same_weights(name):
     torch.manual_seed(5)
-    reference = SMALL[name](10, NORMS["bn"])
-    torch.manual_seed(5)
-    network = SMALL[name](10, NORMS[norm])
-    for place, module in network.named_modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
-            assert torch.equal(module.weight, reference.get_submodule(place).weight), place
+    reference = SMALL[name](10, NORMS["bn"].layer)
+    for norm in ("in", "bn+in", "bin"):
+        torch.manual_seed(5)
+        network = SMALL[name](10, NORMS[norm].layer)
+        for place, module in network.named_modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                assert torch.equal(module.weight, reference.get_submodule(place).weight), (place, norm)
 
 
 def _train_once(network, precision=torch.bfloat16, side=32):
@@ -164,7 +161,7 @@ def _assert_it_trains(network, side):
 @pytest.mark.parametrize("name", SMALL)
 def test_every_norm_trains_channels_last_in_bfloat16(name, norm):
     torch.manual_seed(0)
-    network = SMALL[name](10, NORMS[norm])
+    network = SMALL[name](10, NORMS[norm].layer)
     _assert_it_trains(network, side=36)  # 36: no maps of one pixel in ImageNet's ResNet
     assert network.eval()(torch.randn(1, 3, 36, 36)).isfinite().all()
 
@@ -173,13 +170,13 @@ def test_every_norm_trains_channels_last_in_bfloat16(name, norm):
 @pytest.mark.parametrize("name", [name for name in FULL if name not in {*SMALL, "resnet56", "resnet110"}])
 def test_the_papers_networks_train_channels_last_in_bfloat16(name, norm):
     torch.manual_seed(0)
-    _assert_it_trains(FULL[name][0](10, NORMS[norm]), side=32 if name.startswith("imagenet") else 16)
+    _assert_it_trains(FULL[name][0](10, NORMS[norm].layer), side=32 if name.startswith("imagenet") else 16)
 
 
 @pytest.mark.parametrize("norm", ["bn", "bin"])
 @pytest.mark.parametrize("name", SMALL)
 def test_maps_stay_channels_last_through_the_network(name, norm):
-    network = SMALL[name](10, NORMS[norm])
+    network = SMALL[name](10, NORMS[norm].layer)
     layouts = []
 
     def note(_module, inputs, output):
@@ -197,8 +194,8 @@ def test_maps_stay_channels_last_through_the_network(name, norm):
 @pytest.mark.parametrize("name", SMALL)
 def test_bin_starts_as_batch_norm(name):
     torch.manual_seed(0)
-    reference = SMALL[name](10, NORMS["bn"])
-    network = SMALL[name](10, NORMS["bin"])
+    reference = SMALL[name](10, NORMS["bn"].layer)
+    network = SMALL[name](10, NORMS["bin"].layer)
     missing, unexpected = network.load_state_dict(reference.state_dict(), strict=False)
     assert not unexpected
     assert all(key.endswith("gate") for key in missing)

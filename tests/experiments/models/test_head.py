@@ -38,7 +38,7 @@ def _create(name, norm="bin"):
 @pytest.mark.parametrize("name", MODELS)
 def test_the_head_of_our_networks_is_called_head(name):
     with torch.device("meta"):
-        assert find_head(MODELS[name](7, NORMS["bn"]), 7) == "head"
+        assert find_head(MODELS[name](7, NORMS["bn"].layer), 7) == "head"
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_calls_past_the_tap_leave_nothing_behind():
 
 
 def test_counting_features_changes_nothing():
-    network = WideResNet(10, 1, 7, NORMS["bin"], dropout=0.5)
+    network = WideResNet(10, 1, 7, NORMS["bin"].layer, dropout=0.5)
     network.stage1.eval()  # a frozen part stays frozen
     modes = [module.training for module in network.modules()]
     state = {key: tensor.clone() for key, tensor in network.state_dict().items()}
@@ -135,7 +135,7 @@ def test_counting_features_changes_nothing():
 
 
 def test_a_size_that_the_network_refuses_leaves_it_as_it_was():
-    network = CifarAlexNet(7, NORMS["bn"])
+    network = CifarAlexNet(7, NORMS["bn"].layer)
     with pytest.raises(RuntimeError, match="too small"):
         FeatureTap(network, 7).num_features(8)
     assert all(module.training for module in network.modules())

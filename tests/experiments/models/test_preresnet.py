@@ -9,7 +9,7 @@ from binorm.experiments.models.preresnet import PreActBasicBlock, PreActBottlene
 
 @pytest.mark.parametrize(("block", "last"), [(PreActBasicBlock, "conv2"), (PreActBottleneck, "conv3")])
 def test_nothing_touches_the_input_on_its_way_to_the_sum(block, last):
-    network = block(16, 16, 1, NORMS["bn"])
+    network = block(16, 16, 1, NORMS["bn"].layer)
     network.get_submodule(last).weight.data.zero_()
     x = torch.randn(2, 16, 4, 4)
     assert torch.equal(network(x), x)
@@ -17,7 +17,7 @@ def test_nothing_touches_the_input_on_its_way_to_the_sum(block, last):
 
 @pytest.mark.parametrize(("block", "last"), [(PreActBasicBlock, "conv2"), (PreActBottleneck, "conv3")])
 def test_shortcuts_that_change_the_shape_see_the_activated_input(block, last):
-    network = block(8, 16, 2, NORMS["bn"])
+    network = block(8, 16, 2, NORMS["bn"].layer)
     network.get_submodule(last).weight.data.zero_()
     x = torch.randn(2, 8, 4, 4)
     activated = F.batch_norm(x, None, None, training=True).relu()
@@ -26,7 +26,7 @@ def test_shortcuts_that_change_the_shape_see_the_activated_input(block, last):
 
 @pytest.mark.parametrize("block", [PreActBasicBlock, PreActBottleneck])
 def test_each_convolution_comes_after_its_norm_and_relu(block):
-    network = block(16, 16, 1, NORMS["bn"])
+    network = block(16, 16, 1, NORMS["bn"].layer)
     inputs = {}
     for name, module in network.named_children():
         if isinstance(module, nn.Conv2d):
@@ -38,7 +38,7 @@ def test_each_convolution_comes_after_its_norm_and_relu(block):
 
 
 def test_dropout_stands_before_the_second_convolution_and_only_in_training():
-    block = PreActBasicBlock(8, 8, 1, NORMS["bn"], dropout=1.0)
+    block = PreActBasicBlock(8, 8, 1, NORMS["bn"].layer, dropout=1.0)
     x = torch.randn(2, 8, 4, 4)
     assert torch.equal(block(x), x)
     block.eval()
@@ -47,11 +47,11 @@ def test_dropout_stands_before_the_second_convolution_and_only_in_training():
 
 def test_wide_resnets_pass_dropout_to_every_block_and_have_none_by_default():
     with torch.device("meta"):
-        with_dropout, without = (WideResNet(28, 1, 10, NORMS["bn"], dropout=share) for share in (0.3, 0.0))
+        with_dropout, without = (WideResNet(28, 1, 10, NORMS["bn"].layer, dropout=share) for share in (0.3, 0.0))
     assert [module.p for module in with_dropout.modules() if isinstance(module, nn.Dropout)] == [0.3] * 12
     assert not any(isinstance(module, nn.Dropout) for module in without.modules())
 
 
 def test_a_dropout_that_is_no_share_is_an_error():
     with pytest.raises(ValueError, match="between 0 and 1"):
-        WideResNet(10, 1, 10, NORMS["bn"], dropout=1.5)
+        WideResNet(10, 1, 10, NORMS["bn"].layer, dropout=1.5)

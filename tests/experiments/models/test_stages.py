@@ -7,18 +7,15 @@ from torch import nn
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.models import MODELS
-from binorm.experiments.models.cifar_resnet import CifarResNet
 from binorm.experiments.models.densenet import DenseNetBC
-from binorm.experiments.models.imagenet_resnet import ImageNetResNet
 from binorm.experiments.models.norms import NORMS
 from binorm.experiments.models.preresnet import PreResNet, WideResNet
-from binorm.experiments.models.residual_blocks import BasicBlock
-from binorm.experiments.models.resnext import CifarResNeXt
-from binorm.experiments.models.stages import blocks_per_stage, residual_stage, stage_ends
+from binorm.experiments.models.resnet import BasicBlock, CifarResNet, CifarResNeXt, ImageNetResNet
+from binorm.experiments.models.stages import blocks_per_stage, initialize_convolutions, residual_stage, stage_ends
 
 
 def test_only_the_first_block_of_a_stage_changes_width_and_resolution():
-    stage = residual_stage(BasicBlock, 4, 8, 3, 2, NORMS["bn"])
+    stage = residual_stage(BasicBlock, 4, 8, 3, 2, NORMS["bn"].layer)
     x = torch.randn(2, 4, 8, 8)
     shapes = [tuple((x := block(x)).shape) for block in stage]
     assert shapes == [(2, 8, 4, 4)] * 3
@@ -47,13 +44,13 @@ def test_blocks_per_stage(depth, layers, others, blocks):
 )
 def test_depths_without_whole_blocks_are_errors_that_name_some_that_have(build, message):
     with pytest.raises(UserError, match=message):
-        build(num_classes=10, norm_layer=NORMS["bn"])
+        build(num_classes=10, norm_layer=NORMS["bn"].layer)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_stages_of_our_networks_end_in_their_order(name):
     with torch.device("meta"):
-        network = MODELS[name](10, NORMS["bn"])
+        network = MODELS[name](10, NORMS["bn"].layer)
     stages = [child for child, _ in network.named_children() if child.startswith("stage")]
     assert stage_ends(network) == stages
     assert len(stages) >= 2
@@ -99,3 +96,20 @@ def test_stages_are_in_the_order_of_their_numbers():
 def test_a_network_without_stages_is_an_error_that_says_what_was_looked_for():
     with pytest.raises(UserError, match=r"Sequential has no stages .* looked for stage1, layer1, .* \(it has 0, 1\)"):
         stage_ends(nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU()))
+
+
+def test_the_variance_is_two_over_fan_out_and_biases_are_zero():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(32, 128, 3)
+    initialize_convolutions(conv)
+    assert conv.weight.var().item() == pytest.approx(2 / (128 * 9), rel=0.05)
+    assert conv.weight.mean().item() == pytest.approx(0, abs=1e-3)
+    assert (conv.bias == 0).all()
+
+
+def test_only_convolutions_are_drawn_anew():
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1))
+    linear, conv = network[0].weight.clone(), network[2].weight.clone()
+    initialize_convolutions(network)
+    assert torch.equal(network[0].weight, linear)
+    assert not torch.equal(network[2].weight, conv)

@@ -5,15 +5,14 @@ from torch import nn
 from binorm import BatchInstanceNorm2d, gate_parameters
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.models import check_name, create
-from binorm.experiments.models.norms import InstanceBatchNormAct2d
-from binorm.experiments.models.rival_norms import GroupNorm, SwitchableNorm2d
+from binorm.experiments.models.norms import InstanceBatchNormAct2d, SwitchableNorm2d
 
 KINDS = {
     "bn": nn.BatchNorm2d,
     "in": nn.InstanceNorm2d,
     "bn+in": BatchInstanceNorm2d,
     "bin": BatchInstanceNorm2d,
-    "gn": GroupNorm,
+    "gn": nn.GroupNorm,
     "sn": SwitchableNorm2d,
 }
 

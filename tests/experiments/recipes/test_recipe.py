@@ -1,23 +1,24 @@
 import pytest
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.recipes.base import Recipe, field_help, load_recipe, recipe_names
-from binorm.experiments.recipes.stylization import is_style_recipe
+from binorm.experiments.recipes import KINDS, load_recipe, recipe_class, stored_recipe
+from binorm.experiments.recipes.base import field_help, field_names, recipe_names
+from binorm.experiments.recipes.classification import ClassificationRecipe
+from binorm.experiments.recipes.stylization import StylizationRecipe
 
 
-@pytest.mark.parametrize("name", [name for name in recipe_names() if not is_style_recipe(name)])
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name != "style"])
 def test_shipped_recipes_load_and_name_known_things(name):
     from binorm.experiments.data import DATASETS
     from binorm.experiments.models import check_name
     from binorm.experiments.training.methods import METHODS
-    from binorm.experiments.training.tasks import TASKS
 
     recipe = load_recipe(name)
     assert recipe.name == name
     assert recipe.dataset in DATASETS
     check_name(recipe.model)
-    assert recipe.task in TASKS
-    assert recipe.method in METHODS or recipe.task in ("classification", "mixed")
+    assert recipe.task in KINDS
+    assert getattr(recipe, "method", "") in METHODS or recipe.task in ("classification", "mixed")
     assert recipe.dropout == 0 or recipe.model == "wrn28_10"
 
 
@@ -69,7 +70,9 @@ def test_cosine_goes_from_one_to_zero():
 def test_own_recipe_file(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("title: mine\ndataset: digits\nmodel: resnet8\nepochs: 2\n")
-    assert load_recipe(str(path)) == Recipe(name="mine", title="mine", dataset="digits", model="resnet8", epochs=2)
+    assert load_recipe(str(path)) == ClassificationRecipe(
+        name="mine", title="mine", dataset="digits", model="resnet8", epochs=2
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,5 +105,37 @@ def test_absent_recipe_file_is_named(tmp_path):
         load_recipe(str(tmp_path / "no.yaml"))
 
 
-def test_every_field_is_documented():
-    assert set(field_help(Recipe)) == set(Recipe.__dataclass_fields__)
+@pytest.mark.parametrize("task", KINDS)
+def test_every_field_is_documented(task):
+    kind = recipe_class(task)
+    assert list(field_help(kind)) == list(field_names(kind))
+
+
+def test_a_recipe_has_a_base_and_changes_what_it_names(tmp_path):
+    (tmp_path / "mine.yaml").write_text("base: digits\ntitle: mine\nepochs: 2\n")
+    mine, digits = load_recipe(str(tmp_path / "mine.yaml")), load_recipe("digits")
+    assert (mine.name, mine.title, mine.epochs, mine.crop_padding) == ("mine", "mine", 2, digits.crop_padding)
+    (tmp_path / "circle.yaml").write_text(f"base: {tmp_path / 'circle.yaml'}\n")
+    with pytest.raises(UserError, match="circle.yaml is its own base"):
+        load_recipe(str(tmp_path / "circle.yaml"))
+
+
+def test_a_field_of_another_kind_is_named_with_the_tasks_that_have_it():
+    with pytest.raises(UserError, match="method applies to recipes of mixed, adaptation, generalization only"):
+        load_recipe("digits", {"method": "dann"})
+
+
+def test_a_stored_recipe_may_hold_fields_that_its_kind_had_once():
+    fields = {"name": "a", "title": "a", "dataset": "digits", "model": "resnet8", "epochs": 2, "source": "", "steps": 0}
+    assert stored_recipe(fields, "a run") == ClassificationRecipe(
+        name="a", title="a", dataset="digits", model="resnet8", epochs=2
+    )
+    with pytest.raises(UserError, match="a run: epochs should be a whole number"):
+        stored_recipe(fields | {"epochs": "many"}, "a run")
+
+
+def test_steps_of_a_style_leave_the_full_length_as_it_is():
+    recipe = load_recipe("style", {"style": "a.jpg", "steps": 200})
+    assert isinstance(recipe, StylizationRecipe)
+    assert (recipe.steps, recipe.full_steps, recipe.num_epochs, recipe.style_name) == (200, 40000, 2, "a")
+    assert recipe.series == ("style", "a")

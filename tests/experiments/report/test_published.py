@@ -1,14 +1,12 @@
 import pytest
 
-from binorm.experiments.recipes.base import load_recipe, recipe_names
-from binorm.experiments.recipes.stylization import is_style_recipe
+from binorm.experiments.recipes import load_recipe
+from binorm.experiments.recipes.base import recipe_names
 from binorm.experiments.report.published import GATES, accuracy
 
 
 def test_every_reported_network_has_both_norms_and_bin_is_higher():
-    names = [
-        name for name in recipe_names() if not is_style_recipe(name) and load_recipe(name).task == "classification"
-    ]
+    names = [name for name in recipe_names() if name != "style" and load_recipe(name).task == "classification"]
     reported = {name: (accuracy(name, "bn"), accuracy(name, "bin")) for name in names}
     unknown = {name for name, both in reported.items() if both == (None, None)}
     assert unknown == {"digits", "cifar10-resnet20", "cifar10-resnet56", "imagenet-resnet50"}

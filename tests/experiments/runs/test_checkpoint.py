@@ -10,7 +10,7 @@ from binorm import BatchInstanceNorm2d
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.tensors import load_safely, load_state_dict
 from binorm.experiments.report.gates import gate_tables
-from binorm.experiments.runs.checkpoint import load_network
+from binorm.experiments.runs.checkpoint import AtomicCheckpointIO, load_network
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +106,9 @@ def test_gate_table_without_gates_is_an_error(tmp_path):
     torch.save(torch.nn.BatchNorm2d(3).state_dict(), path)
     with pytest.raises(UserError, match="has no gates"):
         gate_tables(path)
+
+
+def test_a_stylization_begun_when_it_had_a_recorder_of_its_own_goes_on(tmp_path):
+    files = AtomicCheckpointIO()
+    files.save_checkpoint({"callbacks": {"StyleRecorder": {"rows": [1], "gate_history": []}}}, tmp_path / "last.ckpt")
+    assert files.load_checkpoint(tmp_path / "last.ckpt")["callbacks"] == {"Recorder": {"rows": [1], "gate_history": []}}

@@ -14,7 +14,6 @@ from binorm.experiments.style.picture_files import (
     encode_picture,
     read_picture,
     resize_picture,
-    write_picture,
 )
 
 PHOTO = photograph(3, (37, 23))
@@ -239,17 +238,6 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     for path in (tmp_path / "none.png", tmp_path):
         with pytest.raises(UserError, match=f"cannot read {path}"):
             read_picture(path)
-
-
-def test_the_suffix_decides_what_is_written(tmp_path):
-    for suffix, file_format in ((".png", "PNG"), (".JPG", "JPEG"), (".jpeg", "JPEG"), (".webp", "WEBP")):
-        path = tmp_path / "deep" / f"photo{suffix}"
-        write_picture(path, Picture(PIXELS))
-        with Image.open(path) as image:
-            assert image.format == file_format
-        assert read_picture(path).pixels.shape == PIXELS.shape
-    with pytest.raises(UserError, match=r"photo\.gif: its name should end with \.png, \.jpg, \.jpeg, \.webp"):
-        write_picture(tmp_path / "photo.gif", Picture(PIXELS))
 
 
 def test_sides_that_a_format_cannot_hold_are_refused():

@@ -8,16 +8,9 @@ from tiny_domains import domain_set, recipe
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.domains import DomainSet
-from binorm.experiments.recipes.base import Recipe
-from binorm.experiments.training.protocols import (
-    Loader,
-    adaptation,
-    expand,
-    generalization,
-    mixed,
-    only_one,
-    task_label,
-)
+from binorm.experiments.recipes.classification import ClassificationRecipe
+from binorm.experiments.training.protocols import Loader, adaptation, generalization, mixed
+from binorm.experiments.training.tasks import task_for
 
 DOMAINS = ("cam1", "cam2", "cam3")
 
@@ -32,6 +25,14 @@ def open_recipe(**fields):
     return dataclasses.replace(recipe(dataset="domains", source="", target=""), **fields)
 
 
+def expand(recipe, tree, methods=None):
+    return task_for(recipe, Loader(tree)).expand(recipe, methods)
+
+
+def only_one(recipe, tree):
+    return task_for(recipe, Loader(tree)).only_one(recipe)
+
+
 def same_pictures(one, other):
     return sorted(map(tuple, one.flatten(1).tolist())) == sorted(map(tuple, other.flatten(1).tolist()))
 
@@ -41,7 +42,7 @@ def test_adaptation_stands_for_every_ordered_pair_with_and_without_the_method(tr
     pairs = [(part.source, part.target) for part in parts if part.method == "dann"]
     assert pairs == [(a, b) for a in DOMAINS for b in DOMAINS if a != b]
     assert [(part.source, part.target) for part in parts if part.method == "source-only"] == pairs
-    assert task_label(parts[0]) == "cam1-to-cam2"
+    assert parts[0].domain_pair == "cam1-to-cam2"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_adaptation_stands_for_every_ordered_pair_with_and_without_the_method(tr
 )
 def test_named_domains_narrow_what_a_recipe_stands_for(tree, fields, expected):
     parts = expand(open_recipe(**fields), tree)
-    assert list(dict.fromkeys(task_label(part) for part in parts)) == expected
+    assert list(dict.fromkeys(part.domain_pair for part in parts)) == expected
 
 
 def test_generalization_trains_on_all_but_the_target(tree):
@@ -91,12 +92,8 @@ def test_a_recipe_for_one_run_names_its_domains(tree):
         ({"method": "dan"}, "unknown method 'dan', did you mean 'dann'"),
         ({"source": "cam1", "target": "cam1"}, "the target cam1 is among the sources cam1"),
         ({"dataset": "cifar10"}, "cifar10 has no domains, which the task adaptation needs. With domains: "),
-        ({"validation": 0.1}, "validation is of the task classification"),
         ({"task": "mixed", "method": ""} | {"target": "cam1"}, "mixed training has neither target nor method"),
         ({"task": "generalization", "statistics": "per-domain"}, "a domain that training never saw"),
-        ({"task": "classification"}, "method is of mixed, adaptation and generalization tasks"),
-        ({"task": "classification", "method": "", "steps": 0, "statistics": "separate"}, "statistics is of mixed"),
-        ({"task": "classification", "method": "", "steps": 0, "shared_classes": True}, "shared_classes is of mixed"),
     ],
 )
 def test_what_makes_no_sense_is_refused(tree, fields, message):
@@ -104,11 +101,11 @@ def test_what_makes_no_sense_is_refused(tree, fields, message):
         expand(open_recipe(**fields), tree)
 
 
-@pytest.mark.parametrize("task", ["classification", "mixed"])
-def test_methods_for_a_task_without_any_are_refused(tree, task):
-    plain = open_recipe(task=task, method="", steps=0)
-    with pytest.raises(UserError, match="neither target nor method|methods is of mixed, adaptation"):
-        expand(plain, tree, ["dann"])
+def test_methods_for_a_task_without_any_are_refused(tree):
+    plain = ClassificationRecipe(name="plain", title="Plain", dataset="digits", model="resnet8", epochs=1)
+    for given in (open_recipe(task="mixed", method="", steps=0), plain):
+        with pytest.raises(UserError, match="methods apply to recipes of adaptation and generalization only"):
+            expand(given, tree, ["dann"])
 
 
 def test_mixed_training_sees_the_training_parts_and_is_tested_on_each_domain():
@@ -183,5 +180,5 @@ def test_data_that_several_recipes_share_is_read_once(tree, monkeypatch):
 
 
 def test_a_plain_classification_recipe_stands_for_itself():
-    plain = Recipe(name="plain", title="Plain", dataset="digits", model="resnet8", epochs=1)
+    plain = ClassificationRecipe(name="plain", title="Plain", dataset="digits", model="resnet8", epochs=1)
     assert expand(plain, None) == [plain]

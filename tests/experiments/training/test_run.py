@@ -86,10 +86,15 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(tmp_path, whole)
     assert _metrics(tiny.train(tmp_path, seed=1)) != _metrics(whole)
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("stop_at", [(1, "on_train_batch_end"), (2, "on_train_epoch_end"), (3, "on_fit_end")])
-def test_stopped_anywhere_a_run_resumes_to_the_same_result(tmp_path, monkeypatch, whole, signal_number, stop_at):
-    epoch, hook = stop_at
+@pytest.mark.parametrize(
+    ("epoch", "hook", "signal_number"),
+    [
+        (1, "on_train_batch_end", signal.SIGINT),
+        (2, "on_train_epoch_end", signal.SIGTERM),
+        (3, "on_fit_end", signal.SIGINT),
+    ],
+)
+def test_stopped_anywhere_a_run_resumes_to_the_same_result(tmp_path, monkeypatch, whole, epoch, hook, signal_number):
     original = getattr(Recorder, hook, getattr(Callback, hook))
 
     def stop(self, trainer, *arguments):

@@ -10,10 +10,11 @@ from PIL import Image
 from binorm import gate_parameters
 from binorm.experiments.common.errors import DivergenceError, Interrupted, UserError
 from binorm.experiments.report.gates import gate_tables
+from binorm.experiments.runs.folder import run_folder
 from binorm.experiments.style.network import StyleNetwork
 from binorm.experiments.style.style_file import load_style
-from binorm.experiments.training import style_run
-from binorm.experiments.training.style_recorder import StyleRecorder
+from binorm.experiments.training.recorder import Recorder
+from binorm.experiments.training.tasks.stylization import read_style_image
 
 
 @pytest.fixture(scope="module")
@@ -82,19 +83,19 @@ def test_training_lowers_what_it_minimizes(files, tmp_path):
 def test_a_killed_training_goes_on_to_the_same_bits(whole, files, tmp_path, monkeypatch):
     folder, photographs = files
     recipe = tiny_style.recipe(folder)
-    end = StyleRecorder.on_train_epoch_start
+    end = Recorder.on_train_epoch_start
 
     def killed(self, trainer, module):
         if trainer.current_epoch == 2:
             raise Interrupted(15)
         end(self, trainer, module)
 
-    monkeypatch.setattr(StyleRecorder, "on_train_epoch_start", killed)
+    monkeypatch.setattr(Recorder, "on_train_epoch_start", killed)
     with pytest.raises(Interrupted):
         tiny_style.train(tmp_path, recipe, photographs)
-    run = style_run.style_run_folder(tmp_path, recipe, "bin", 0)
+    run = run_folder(tmp_path, recipe, "bin", 0)
     assert json.loads((run / "run.json").read_text())["status"] == "running"
-    monkeypatch.setattr(StyleRecorder, "on_train_epoch_start", end)
+    monkeypatch.setattr(Recorder, "on_train_epoch_start", end)
     tiny_style.train(tmp_path, recipe, photographs)
     assert _rows(run) == _rows(whole)
     assert (run / "gates.json").read_text() == (whole / "gates.json").read_text()
@@ -138,7 +139,7 @@ def test_a_training_that_diverges_says_so(files, tmp_path):
 def test_style_pictures_are_brought_to_their_short_side(files):
     folder, _ = files
     path = tiny_style.write_style_picture(folder / "again.png")
-    pixels = style_run.read_style_picture(path, 36)
+    pixels = read_style_image(path, 36)
     assert pixels.shape == (1, 3, 36, 48)
     assert 0 <= pixels.min() < pixels.max() <= 1
 
@@ -148,6 +149,6 @@ def test_bad_style_pictures_and_norms_are_named(files, tmp_path):
     (tmp_path / "text.jpg").write_text("no picture")
     for name, words in {"text.jpg": "cannot be decoded", "absent.jpg": "No such file"}.items():
         with pytest.raises(UserError, match=f"{name}.*{words}"):
-            style_run.read_style_picture(tmp_path / name, 64)
+            read_style_image(tmp_path / name, 64)
     with pytest.raises(UserError, match="unknown norm of a style network: 'gn'"):
         tiny_style.train(tmp_path, tiny_style.recipe(folder), photographs, norm="gn")

@@ -75,7 +75,7 @@ def merge_sums_kernel(
 
     Args:
         partial_ptr: (2, chunks·N + 1, C), Σ g before Σ g·(x − m_I).
-        gate_ptr, weight_ptr, statistics_ptr, EPS: as in `_load_coefficients`.
+        gate_ptr, weight_ptr, statistics_ptr, EPS: as in `load_coefficients`.
         sums_ptr: out, (2, N + 1, C), s0 and G0 before s1 and G1; the instances' are there already if chunks is 1.
         grad_gate_ptr, grad_weight_ptr, grad_bias_ptr: out, (C,), each in its vector's dtype.
         samples, channels, space, chunks, CHUNK, ROWS, CHANNELS: as in `merge_statistics_kernel`.

@@ -149,7 +149,7 @@ def output_kernel(
 
     Args:
         input_ptr: x, (N, C, S) in either order.
-        gate_ptr, weight_ptr, bias_ptr, statistics_ptr, EPS: see `_load_coefficients`.
+        gate_ptr, weight_ptr, bias_ptr, statistics_ptr, EPS: see `load_coefficients`.
         residual_ptr: None, or laid out as the input.
         output_ptr: out, y, laid out as the input.
         samples, channels, space, CHANNELS_LAST, ALIGNMENT, INSTANCES, SPACE, TILES: see `locate`.

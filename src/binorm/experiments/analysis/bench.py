@@ -12,14 +12,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from rich import box
-from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 from torch.utils.benchmark import Timer
 
 from binorm import BatchInstanceNorm2d, BatchInstanceNormAct2d, gate_parameters
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.common.machine import describe_machine, describe_versions
 
 Shape = tuple[int, int, int, int]
@@ -112,8 +110,8 @@ def bench(
     Raises:
         UserError: for an unknown case or dtype, a device that is not there, and a shape too large for it.
     """
-    chosen = {name: known("case", name, CASES) for name in cases}
-    kinds = {name: known("dtype", name, DTYPES) for name in dtypes}
+    chosen = {name: lookup("case", name, CASES) for name in cases}
+    kinds = {name: lookup("dtype", name, DTYPES) for name in dtypes}
     if rounds < 1:
         raise UserError(f"--rounds should be at least 1 (got {rounds})")
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
@@ -123,7 +121,7 @@ def bench(
         for dtype_name, dtype in kinds.items():
             for shape in shapes:
                 for layout, memory_format in LAYOUTS.items():
-                    report(f"{case.title}: {dtype_name} {_shape_name(shape)} {layout}")
+                    report(f"{case.title}: {dtype_name} {shape_name(shape)} {layout}")
                     samples = shape if case.training else (1, *shape[1:])
                     try:
                         x = torch.randn(samples, device=device).to(dtype).contiguous(memory_format=memory_format)
@@ -132,7 +130,7 @@ def bench(
                         if "allocate memory" not in str(error) and "out of memory" not in str(error):
                             raise
                         raise UserError(
-                            f"not enough memory for {_shape_name(samples)}: choose smaller --shapes"
+                            f"not enough memory for {shape_name(samples)}: choose smaller --shapes"
                         ) from error
                     rows.append(_row(name, dtype_name, samples, layout, case, times))
     return rows
@@ -188,41 +186,6 @@ def geometric_mean(rows: list[Row]) -> float:
     return math.exp(statistics.fmean(math.log(row.ratio) for row in rows))
 
 
-def bench_tables(rows: list[Row]) -> list[Table]:
-    """One table for each case and dtype, with the geometric mean and the greatest ratio below."""
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row.case, row.dtype), []).append(row)
-    return [_table(CASES[case].title, dtype, some) for (case, dtype), some in groups.items()]
-
-
-def _table(title: str, dtype: str, rows: list[Row]) -> Table:
-    worst = max(row.ratio for row in rows)
-    table = Table(
-        title=f"{title}, {dtype}",
-        caption=f"geometric mean of ratios {geometric_mean(rows):.2f}, greatest {worst:.2f}; times in milliseconds",
-        box=box.SIMPLE_HEAD,
-        collapse_padding=True,
-        pad_edge=False,
-        title_justify="left",
-        caption_justify="left",
-    )
-    for number, name in enumerate(("shape", "layout", "other", "ours", "ratio", "rounds", "limit", "x limit")):
-        table.add_column(name, justify="left" if number < 2 else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            _shape_name(row.shape),
-            "NHWC" if row.layout == "channels_last" else "NCHW",
-            f"{row.other_ms:.3f}",
-            f"{row.ours_ms:.3f}",
-            f"{row.ratio:.2f}",
-            f"{row.least_ratio:.2f}-{row.greatest_ratio:.2f}",
-            f"{row.limit_ms:.3f}",
-            f"{row.ours_ms / row.limit_ms:.1f}",
-        )
-    return table
-
-
 def bench_facts(rows: list[Row], command: str, device: str, rounds: int) -> dict[str, Any]:
     """Everything measured, and where, for a JSON file."""
     return {
@@ -236,22 +199,6 @@ def bench_facts(rows: list[Row], command: str, device: str, rounds: int) -> dict
     }
 
 
-def parse_shapes(text: str) -> tuple[Shape, ...]:
-    """'32,64,56,56 4,32,256,256' -> shapes.
-
-    Raises:
-        UserError: for anything else than four positive integers with commas, shapes apart by spaces.
-    """
-    shapes = []
-    for part in text.split():
-        numbers = part.split(",")
-        if len(numbers) != 4 or not all(number.isdecimal() and int(number) > 0 for number in numbers):
-            raise UserError(f"--shapes should look like '32,64,56,56 4,32,256,256', samples first (got {part!r})")
-        shapes.append((int(numbers[0]), int(numbers[1]), int(numbers[2]), int(numbers[3])))
-    if not shapes:
-        raise UserError("--shapes is empty")
-    return tuple(shapes)
-
-
-def _shape_name(shape: Shape) -> str:
+def shape_name(shape: Shape) -> str:
+    """As people write it: ``32x64x56x56``."""
     return "x".join(map(str, shape))

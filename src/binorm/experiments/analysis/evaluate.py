@@ -1,22 +1,49 @@
-"""Accuracy of a trained network on the evaluation sets of its data."""
+"""Accuracy and loss of a trained network on the evaluation sets of its data."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich import box
-from rich.table import Table
+from torch import Tensor
+from torch.nn import functional
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.run_files import weights_of
-from binorm.experiments.common.tensors import load_state_dict
-from binorm.experiments.data.batches import evaluation_batches
-from binorm.experiments.runs.checkpoint import load_network
+from binorm.experiments.common.tensors import load_state_dict, weights_path
+from binorm.experiments.data.batches.batches import evaluation_batches
+from binorm.experiments.runs.checkpoint import Trained, load_network
 from binorm.experiments.training.protocols import Loader
 from binorm.experiments.training.settings import choose_settings
 
 
-def evaluate(checkpoint: Path, data_path: Path | None) -> Table:
-    """Top-1 accuracy in percent and cross-entropy on each evaluation set, as a table for the terminal.
+@dataclass(frozen=True)
+class SetScore:
+    """What a network reaches on one evaluation set.
+
+    Attributes:
+        name: of the set.
+        images: how many there are.
+        top1: accuracy in percent.
+        loss: the mean cross-entropy.
+    """
+
+    name: str
+    images: int
+    top1: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a trained network is, the precision that it was evaluated in, and its scores in the order of the sets."""
+
+    trained: Trained
+    precision: str
+    scores: tuple[SetScore, ...]
+
+
+def evaluate(checkpoint: Path, data_path: Path | None) -> Evaluation:
+    """Top-1 accuracy and cross-entropy on each evaluation set.
 
     A network with running statistics for each domain is evaluated with those of the set's domain.
 
@@ -24,26 +51,27 @@ def evaluate(checkpoint: Path, data_path: Path | None) -> Table:
         UserError: for an unusable checkpoint or data, and for data with other classes than the network's.
     """
     network, trained = load_network(checkpoint)
-    recipe = trained.recipe
-    dataset = Loader(data_path).dataset(recipe)
+    dataset = Loader(data_path).dataset(trained.recipe)
     if dataset.classes != trained.classes:
         raise UserError(f"{checkpoint} knows the classes {', '.join(trained.classes)}; the data has others")
-    settings = choose_settings(recipe, 0)
+    settings = choose_settings(trained.recipe, 0)
     device = torch.device(settings.device)
     network.to(device).to(memory_format=torch.channels_last).eval()
-    table = Table(
-        title=f"{recipe.title}: {trained.norm}, seed {trained.seed} ({settings.precision})", box=box.SIMPLE_HEAD
-    )
-    for heading in ("evaluation set", "pictures", "top-1 %", "loss"):
-        table.add_column(heading, justify="left" if heading == "evaluation set" else "right")
+
+    def logits_of(batch: Tensor) -> Tensor:
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, settings.precision == "bfloat16"):
+            logits: Tensor = network(batch).float()
+        return logits
+
+    scores = []
     for name, images in dataset.evaluation.items():
-        if weights_of(checkpoint, name).exists():  # its running statistics are its own
-            network.load_state_dict(load_state_dict(weights_of(checkpoint, name)))
+        own = weights_of(weights_path(checkpoint).parent, name)
+        if own.exists():  # the domain has running statistics of its own
+            network.load_state_dict(load_state_dict(own))
         correct, loss = 0, 0.0
-        for pictures, labels, count in evaluation_batches(images, dataset, recipe, device):
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, settings.precision == "bfloat16"):
-                logits = network(pictures)[:count].float()
+        for batch, labels, count in evaluation_batches(images, dataset, trained.recipe, device):
+            logits = logits_of(batch)[:count]
             correct += int((logits.argmax(1) == labels[:count]).sum())
-            loss += torch.nn.functional.cross_entropy(logits, labels[:count], reduction="sum").item()
-        table.add_row(name, f"{len(images):,}", f"{100 * correct / len(images):.2f}", f"{loss / len(images):.4f}")
-    return table
+            loss += functional.cross_entropy(logits, labels[:count], reduction="sum").item()
+        scores.append(SetScore(name, len(images), 100 * correct / len(images), loss / len(images)))
+    return Evaluation(trained, settings.precision, tuple(scores))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from binorm.experiments.data.batches import EvaluationBatches
+from binorm.experiments.data.batches.batches import EvaluationBatches
 from binorm.functional import batch_instance_norm
 from binorm.gates import named_gates
 from binorm.modules import BatchInstanceNorm2d

@@ -3,17 +3,15 @@
 Heavy libraries are imported where a command runs, so that ``--help`` does not wait for them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
+from binorm.experiments.recipes import KINDS, recipe_class
 from binorm.experiments.recipes.base import Recipe, field_help, field_types
-from binorm.experiments.recipes.stylization import StyleRecipe
-
-NOT_OVERRIDABLE = {"name", "title", "full_epochs", "full_steps"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,7 @@ class Command:
         example: a whole command line.
         add_arguments: adds its options to a parser.
         run: does it, given the parsed options and the command line as typed; returns the exit code.
+        takes_recipes: whether it trains recipes: then their fields are options as well, those of the recipes named.
     """
 
     name: str
@@ -33,6 +32,7 @@ class Command:
     example: str
     add_arguments: Callable[[ArgumentParser], None]
     run: Callable[[Namespace, str], int]
+    takes_recipes: bool = False
 
 
 def add_data(parser: ArgumentParser) -> None:
@@ -48,19 +48,32 @@ def data_path(options: Namespace) -> Path | None:
 
 
 def add_training(parser: ArgumentParser) -> None:
-    """``--data``, ``--out`` and every field of a recipe, of several networks or of a style."""
+    """``--data`` and ``--out``."""
     add_data(parser)
     parser.add_argument("--out", type=str, default="runs", metavar="DIR", help="folder of all runs")
-    for kind in (Recipe, StyleRecipe):
+
+
+def add_fields(parser: ArgumentParser, kinds: Sequence[type[Recipe]], values: Mapping[str, Any] | None = None) -> None:
+    """Every field of these kinds of recipe that a command line may set, with hyphens as well.
+
+    Args:
+        parser: gets the options.
+        kinds: of recipe.
+        values: of one recipe's fields, for the help.
+    """
+    for kind in kinds:
         types = field_types(kind)
         for name, text in field_help(kind).items():
-            options = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
-            if name in NOT_OVERRIDABLE or f"--{name}" in parser._option_string_actions:
+            if name in kind.NOT_OPTIONS or f"--{name}" in parser._option_string_actions:
                 continue
+            if values and name in values:
+                text = f"{text.rstrip('.')} ({values['name']}: {values[name]})"
+            options = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
             flag: dict[str, Any] = {"nargs": "?", "const": True} if types[name] is bool else {}
             parser.add_argument(*options, type=types[name], default=SUPPRESS, help=text, **flag)
 
 
 def overrides(options: Namespace) -> dict[str, Any]:
     """The fields of a recipe that were given as options."""
-    return {name: options[name] for kind in (Recipe, StyleRecipe) for name in field_types(kind) if name in options}
+    names = {name for task in KINDS for name in field_types(recipe_class(task))}
+    return {name: options[name] for name in names if name in options}

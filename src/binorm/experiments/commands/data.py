@@ -47,7 +47,7 @@ def _prepare(name: str, path: Path | None, options: Namespace) -> int:
     image_size = options.image_size if "image_size" in options else 0
     if "shards" in options:
         from binorm.experiments.data import load
-        from binorm.experiments.data.shards import write_shards
+        from binorm.experiments.data.readers.shards import write_shards
 
         with CONSOLE.status("writing shards") as status:
             counts = write_shards(

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
+from rich import box
+from rich.table import Table
 
 from binorm.experiments.commands.command import Command, add_data, data_path
 from binorm.experiments.common.console import CONSOLE
@@ -11,7 +13,15 @@ from binorm.experiments.common.console import CONSOLE
 def _run(options: Namespace, command: str) -> int:
     from binorm.experiments.analysis.evaluate import evaluate
 
-    CONSOLE.print(evaluate(Path(options.checkpoint), data_path(options)), soft_wrap=False)
+    evaluation = evaluate(Path(options.checkpoint), data_path(options))
+    trained = evaluation.trained
+    title = f"{trained.recipe.title}: {trained.norm}, seed {trained.seed} ({evaluation.precision})"
+    table = Table(title=title, box=box.SIMPLE_HEAD)
+    for heading in ("evaluation set", "pictures", "top-1 %", "loss"):
+        table.add_column(heading, justify="left" if heading == "evaluation set" else "right")
+    for score in evaluation.scores:
+        table.add_row(score.name, f"{score.images:,}", f"{score.top1:.2f}", f"{score.loss:.4f}")
+    CONSOLE.print(table, soft_wrap=False)
     return 0
 
 

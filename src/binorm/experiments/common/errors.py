@@ -15,7 +15,7 @@ class DivergenceError(UserError):
     """The loss is not a number any more."""
 
 
-def known(kind: str, name: str, choices: Mapping[str, T]) -> T:
+def lookup(kind: str, name: str, choices: Mapping[str, T]) -> T:
     """Look ``name`` up among ``choices``, or raise a `UserError` that names the nearest one."""
     if name in choices:
         return choices[name]

@@ -15,6 +15,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def counted(count: int, noun: str) -> str:
+    """``"1 epoch"``, ``"2,000 epochs"``."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def listed(names: Iterable[object]) -> str:
     """``"a, b and c"``; there is at least one."""
     *most, last = map(str, names)

@@ -1,17 +1,16 @@
 """Loading a data set by name, from a place that is named or found."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.data.dataset import Dataset
 from binorm.experiments.data.domains import DomainSet
-from binorm.experiments.data.entries import DATASETS, Entry
+from binorm.experiments.data.entries import DATASETS
+from binorm.experiments.data.readers.entry import DomainEntry, Entry
 
 DATA_VARIABLE = "BINORM_DATA"
-T = TypeVar("T")
 
 
 def load(name: str, path: Path | None, image_size: int = 0) -> Dataset:
@@ -26,8 +25,8 @@ def load(name: str, path: Path | None, image_size: int = 0) -> Dataset:
         UserError: for an unknown name, for data that is absent, incomplete or something else, and for a size that the
             data set cannot be had at.
     """
-    entry = known("data set", name, DATASETS)
-    _check_size(name, entry, image_size)
+    entry = lookup("data set", name, DATASETS)
+    _check_size(entry, image_size)
     return entry.load(path if path is not None or not entry.needs else locate(name), image_size)
 
 
@@ -51,10 +50,9 @@ def load_domains(
         UserError: for an unknown name or domain, for a data set without domains, and for data that is absent,
             incomplete or something else.
     """
-    entry = known("data set", name, DATASETS)
-    load = _of_domains(name, entry.load_domains)
-    _check_size(name, entry, image_size)
-    return load(path or locate(name), image_size, shared_classes, only)
+    entry = _with_domains(lookup("data set", name, DATASETS))
+    _check_size(entry, image_size)
+    return entry.load_domains(path or locate(name), image_size, shared_classes, only)
 
 
 def domain_names(name: str, path: Path | None) -> tuple[str, ...]:
@@ -63,24 +61,23 @@ def domain_names(name: str, path: Path | None) -> tuple[str, ...]:
     Raises:
         UserError: for an unknown name and a data set without domains.
     """
-    entry = known("data set", name, DATASETS)
-    names_at = _of_domains(name, entry.domains_at)
-    return entry.domains or names_at(path or locate(name))
+    entry = _with_domains(lookup("data set", name, DATASETS))
+    return entry.domains or entry.names_at(path or locate(name))
 
 
-def _of_domains(name: str, function: T | None) -> T:
-    if function is None:
-        having = ", ".join(each for each, entry in DATASETS.items() if entry.has_domains)
-        raise UserError(f"{name} has no domains: choose one of {having}")
-    return function
+def _with_domains(entry: Entry) -> DomainEntry:
+    if not isinstance(entry, DomainEntry):
+        others = ", ".join(name for name, each in DATASETS.items() if each.has_domains)
+        raise UserError(f"{entry.name} has no domains: choose one of {others}")
+    return entry
 
 
-def _check_size(name: str, entry: Entry, image_size: int) -> None:
+def _check_size(entry: Entry, image_size: int) -> None:
     if image_size < 0:
         raise UserError(f"image_size should be a number of pixels, or 0 for the data set's own (got {image_size})")
     if image_size not in (0, entry.size) and not entry.resizes:
         raise UserError(
-            f"the pictures of {name} are {entry.size}x{entry.size} pixels and are not resized "
+            f"the pictures of {entry.name} are {entry.size}x{entry.size} pixels and are not resized "
             f"(--image_size {image_size} was asked for): leave --image_size out"
         )
 
@@ -91,9 +88,9 @@ def locate(name: str) -> Path:
     Raises:
         UserError: if it is not there, or the variable is not set.
     """
-    entry = known("data set", name, DATASETS)
+    entry = lookup("data set", name, DATASETS)
     root = data_root()
-    place = None if root is None else find(name, root)
+    place = None if root is None else entry.find(root)
     if place is None:
         published = f" (published at {entry.url})" if entry.url else ""
         searched = f"{root} (${DATA_VARIABLE})" if root else f"a folder that ${DATA_VARIABLE} names"
@@ -102,22 +99,6 @@ def locate(name: str) -> Path:
             f"{searched} as {', '.join(entry.usual_names)}. 'binorm data {name}' says more"
         )
     return place
-
-
-def find(name: str, root: Path) -> Path | None:
-    """What ``--data`` would be for a data set that lies in ``root`` under one of its usual names; None if none does."""
-    entry = DATASETS[name]
-    if entry.is_present is not None:
-        places = (root / name, root / f"{name}.zip", root)
-        return next((place for place in places if _holds(place, entry.is_present)), None)
-    return next((root / each for each in entry.usual_names if (root / each).exists()), None)
-
-
-def _holds(place: Path, is_present: Callable[[Path], bool]) -> bool:
-    try:
-        return is_present(place)
-    except UserError:  # a damaged file hides no other data set; whoever asks for it is told
-        return False
 
 
 def data_root() -> Path | None:

@@ -1,10 +1,17 @@
 """What a data set is to an experiment: one training set and named evaluation sets, in memory or beyond it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
+
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.data.processes import WHOLE, Process
+from binorm.experiments.recipes.base import VALIDATION
+
+TEST_SHARE = 0.2  # of each class, drawn with seed 0, where a set has no published split
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class UnlabelledSet:
         return len(self.images)
 
 
-class EncodedPicture(NamedTuple):
+class EncodedImage(NamedTuple):
     """One picture as a file holds it: its name, a function that reads its bytes (from any thread), and its label."""
 
     name: str
@@ -53,14 +60,14 @@ class EncodedSet(Protocol):
     def __len__(self) -> int:
         """How many pictures there are, over all processes."""
 
-    def pictures(self, seed: int | None, rank: int = 0, world_size: int = 1) -> Iterator[EncodedPicture]:
+    def pictures(self, seed: int | None, process: Process = WHOLE) -> Iterator[EncodedImage]:
         """The pictures of one process, in an order drawn from ``seed``, or in the set's own order for None.
 
-        With one seed, the processes 0 to ``world_size - 1`` get every picture once between them, none of them fewer
-        than ``len(self) // world_size``.
+        With one seed, the processes get every picture once between them, none of them fewer than
+        ``len(self) // process.world_size``.
         """
 
-    def examples(self, classes: int, count: int) -> dict[int, list[EncodedPicture]]:
+    def examples(self, classes: int, count: int) -> dict[int, list[EncodedImage]]:
         """Up to ``count`` pictures of each of the first ``classes`` classes, from a bounded part of the set."""
 
 
@@ -93,3 +100,30 @@ class Dataset:
     domains: tuple[str, ...] = ()
     train_domains: Tensor | None = None
     target: UnlabelledSet | None = None
+
+
+def hold_out(dataset: Dataset, share: float) -> Dataset:
+    """Move ``share`` of the training pictures to an evaluation set named ``validation``, after the others.
+
+    The same pictures for every norm, seed and machine: they are drawn class by class from a fixed seed, at least one of
+    each class that has two. A share of 0 changes nothing.
+
+    Raises:
+        UserError: for a data set that is streamed or has a validation set of that name already.
+    """
+    if share == 0:
+        return dataset
+    if not isinstance(dataset.train, ImageSet):
+        raise UserError(f"{dataset.name} is streamed from disk and cannot be split: leave --validation out")
+    if VALIDATION in dataset.evaluation:
+        raise UserError(f"{dataset.name} has a validation set of its own: leave --validation out")
+    labels = dataset.train.labels
+    generator = torch.Generator().manual_seed(0)
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    for label in range(len(dataset.classes)):
+        places = (labels == label).nonzero()[:, 0]
+        count = min(max(round(share * len(places)), 1), len(places) - 1) if len(places) > 1 else 0
+        held[places[torch.randperm(len(places), generator=generator)[:count]]] = True
+    parts = [ImageSet(dataset.train.images[mask], labels[mask]) for mask in (~held, held)]
+    evaluation = {**dataset.evaluation, VALIDATION: parts[1]}
+    return replace(dataset, train=parts[0], evaluation=evaluation)

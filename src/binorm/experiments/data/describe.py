@@ -9,14 +9,15 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from binorm.experiments.common.errors import UserError, known
-from binorm.experiments.data.cache import cache_folder
-from binorm.experiments.data.catalog import data_root, find, load, load_domains, locate
+from binorm.experiments.common.errors import UserError, lookup
+from binorm.experiments.data.catalog import data_root, load, load_domains, locate
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.domains import few
-from binorm.experiments.data.entries import DATASETS, Entry
-from binorm.experiments.data.torchvision_sets import is_present
-from binorm.experiments.data.verification import Verification, check, examine_dataset
+from binorm.experiments.data.entries import DATASETS
+from binorm.experiments.data.readers.cache import cache_folder
+from binorm.experiments.data.readers.entry import DomainEntry, Entry
+from binorm.experiments.data.readers.examination import examine_dataset
+from binorm.experiments.data.verification import Verification, check
 
 EMBEDDED = "embedded"
 HINT = "'binorm data NAME' says what --data may be and where to get it; $BINORM_DATA or --data is searched"
@@ -60,7 +61,7 @@ def describe(name: str, root: Path | None = None) -> RenderableType:
     Raises:
         UserError: for an unknown name.
     """
-    entry = known("data set", name, DATASETS)
+    entry = lookup("data set", name, DATASETS)
     size = f"{entry.size}x{entry.size} pixels"
     facts = {
         "what": entry.title,
@@ -74,7 +75,7 @@ def describe(name: str, root: Path | None = None) -> RenderableType:
         "licence": entry.licence or "none known here: see where it is published" * bool(entry.url),
         "looked for as": ", ".join(entry.usual_names),
         "found at": _place(name, root or data_root()),
-        "download": f"binorm data prepare {name} --data DIR" if entry.download else "",
+        "download": f"binorm data prepare {name} --data DIR" if entry.downloads else "",
     }
     table = Table(title=name, show_header=False, box=box.SIMPLE_HEAD)
     for key, value in facts.items():
@@ -125,14 +126,11 @@ def verify(name: str, path: Path | None, progress: Callable[[str], None] | None 
     Raises:
         UserError: for an unknown name, and for data that is absent or something else.
     """
-    entry = known("data set", name, DATASETS)
+    entry = lookup("data set", name, DATASETS)
     if path is None and entry.needs:
         path = locate(name)
     size = (entry.size, entry.size) if entry.uniform else (0, 0)
-    if entry.examine is not None and path is not None:
-        pictures = entry.examine(path)
-    else:
-        pictures = examine_dataset(load(name, path))
+    pictures = examine_dataset(load(name, None)) if path is None else entry.examine(path)
     found = check(Verification(name, entry.pictures, entry.classes, size), pictures, progress)
     found.classes = found.classes or len(set().union(*found.present.values()))  # where the data say it
     return VerificationReport(found, path)
@@ -152,13 +150,13 @@ def prepare(name: str, path: Path | None, image_size: int = 0) -> str:
     Raises:
         UserError: for an unknown name, and for data that is absent, incomplete or something else.
     """
-    entry = known("data set", name, DATASETS)
+    entry = lookup("data set", name, DATASETS)
     if path is None and entry.needs:
         path = locate(name)
-    if entry.download is not None and path is not None and not path.is_file() and not is_present(name, path):
+    if entry.downloads and path is not None and not path.is_file() and not entry.is_present(path):
         entry.download(path)
-    if entry.domains_at is not None and path is not None:
-        return _prepare_domains(name, path, image_size, entry.domains_at(path))
+    if isinstance(entry, DomainEntry) and path is not None:
+        return _prepare_domains(name, path, image_size, entry.names_at(path))
     dataset = load(name, path, image_size)
     sets = {"train": dataset.train, **dataset.evaluation}
     counts = " and ".join(f"{len(pictures):,} {split}" for split, pictures in sets.items())
@@ -206,5 +204,5 @@ def _place(name: str, root: Path | None) -> str:
     entry = DATASETS[name]
     if not entry.needs:
         return EMBEDDED
-    place = None if root is None else find(name, root)
+    place = None if root is None else entry.find(root)
     return "" if place is None else str(place)

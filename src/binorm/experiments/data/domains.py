@@ -5,10 +5,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from binorm.experiments.common.errors import UserError, known
-from binorm.experiments.data.dataset import Dataset, ImageSet
-from binorm.experiments.data.torchvision_table import TEST_SHARE
-from binorm.experiments.data.validation import hold_out
+from binorm.experiments.common.errors import UserError, lookup
+from binorm.experiments.data.dataset import TEST_SHARE, Dataset, ImageSet, hold_out
 from binorm.experiments.recipes.base import VALIDATION
 
 FEW = 12  # names that an error lists
@@ -53,7 +51,7 @@ class DomainSet:
     skipped: tuple[str, ...] = ()
 
 
-def mixed(domain_set: DomainSet, sources: Sequence[str] | None = None) -> Dataset:
+def mix(domain_set: DomainSet, sources: Sequence[str] | None = None) -> Dataset:
     """One training set over several domains, evaluated on each domain by itself.
 
     Args:
@@ -65,10 +63,10 @@ def mixed(domain_set: DomainSet, sources: Sequence[str] | None = None) -> Datase
     """
     names = choose(domain_set.name, tuple(domain_set.domains), sources)
     evaluation = {name: domain.test for name, domain in domain_set.domains.items()}
-    return joined(domain_set, {name: domain_set.domains[name].train for name in names}, evaluation)
+    return join(domain_set, {name: domain_set.domains[name].train for name in names}, evaluation)
 
 
-def joined(domain_set: DomainSet, train: Mapping[str, ImageSet], evaluation: Mapping[str, ImageSet]) -> Dataset:
+def join(domain_set: DomainSet, train: Mapping[str, ImageSet], evaluation: Mapping[str, ImageSet]) -> Dataset:
     """A data set of ``domain_set`` with the training pictures of several domains, told apart, one domain after another.
 
     Args:
@@ -110,7 +108,7 @@ def choose(name: str, domains: Sequence[str], only: Sequence[str] | None) -> tup
     if not only:
         raise UserError(f"no domain of {name} is named: choose from {', '.join(domains)}")
     for each in only:
-        known(f"domain of {name}", each, dict.fromkeys(domains))
+        lookup(f"domain of {name}", each, dict.fromkeys(domains))
     return tuple(domain for domain in domains if domain in only)
 
 
@@ -168,6 +166,6 @@ def relabel(domain: Domain, own: Sequence[str], classes: Sequence[str]) -> Domai
     return replace(domain, train=kept(domain.train), test=kept(domain.test))
 
 
-def few(names: Sequence[str]) -> str:
+def few(names: Sequence[str], count: int = FEW) -> str:
     """Names for an error: all of them, or the first and how many more."""
-    return ", ".join(names) if len(names) <= FEW else f"{', '.join(names[:FEW])} and {len(names) - FEW} more"
+    return ", ".join(names) if len(names) <= count else f"{', '.join(names[:count])} and {len(names) - count} more"

@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from binorm.experiments.common.files import replacing
+from binorm.experiments.common.images import BrokenImageError
+from binorm.experiments.data.batches.transforms import CentreCrop, ignore_metadata_warnings
 from binorm.experiments.data.dataset import Dataset, EncodedSet, ImageSet
-from binorm.experiments.data.image_folder import BrokenPictureError
-from binorm.experiments.data.transforms import CentreCrop, ignore_metadata_warnings
 
 ROWS, COLUMNS = 3, 10
 ENCODED_SIZE = 64  # of pictures that come in any size
@@ -41,7 +41,7 @@ def _decoded(images: EncodedSet, columns: int) -> list[torch.Tensor]:
         for row, picture in enumerate(pictures):
             try:
                 decoded[column][row] = torch.from_numpy(numpy.array(crop(picture.read())))
-            except BrokenPictureError:
+            except BrokenImageError:
                 continue
     return decoded
 

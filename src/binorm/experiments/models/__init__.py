@@ -6,18 +6,21 @@ from inspect import signature
 
 from torch import nn
 
-from binorm.experiments.common.errors import UserError, known
-from binorm.experiments.models.cifar_resnet import BOTTLENECK_DEPTHS, DEPTHS, CifarResNet
+from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.models.densenet import DenseNetBC
-from binorm.experiments.models.digit_network import DigitNetwork
-from binorm.experiments.models.ibn import insert_ibn_a
-from binorm.experiments.models.imagenet_resnet import IMAGENET_DEPTHS, ImageNetResNet
-from binorm.experiments.models.norms import NORMS
-from binorm.experiments.models.plain import CifarAlexNet, CifarVGG19
+from binorm.experiments.models.norms import NORMS, Norm, replace_batch_norms, replace_first_norms
+from binorm.experiments.models.plain import CifarAlexNet, CifarVGG19, DigitNetwork
 from binorm.experiments.models.preresnet import PreResNet, WideResNet
-from binorm.experiments.models.pretrained import check_weights, load_pretrained, read_weights
-from binorm.experiments.models.resnext import CifarResNeXt
-from binorm.experiments.models.zoo import check_zoo_name, create_from_zoo
+from binorm.experiments.models.resnet import (
+    BOTTLENECK_DEPTHS,
+    DEPTHS,
+    IMAGENET_DEPTHS,
+    CifarResNet,
+    CifarResNeXt,
+    ImageNetResNet,
+)
+from binorm.experiments.models.weights import DEFAULT, check_weights, load_pretrained, read_weights, same_names
+from binorm.experiments.models.zoo import check_zoo_name, create_with_batch_norm, default_weights
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     **{f"resnet{depth}": partial(CifarResNet, depth) for depth in DEPTHS},
@@ -58,20 +61,31 @@ def create(name: str, num_classes: int, norm: str = "bin", dropout: float = 0.0,
     """
     if num_classes < 1:
         raise UserError(f"num_classes should be at least 1 (got {num_classes})")
-    norm_layer = known("norm", norm, NORMS)
-    build = known("network", name, MODELS) if ":" not in name else None
+    record = lookup("norm", norm, NORMS)
+    build = lookup("network", name, MODELS) if ":" not in name else None
     if dropout and (build is None or "dropout" not in signature(build).parameters):
         raise UserError(f"{name} takes no dropout (got {dropout}): give --dropout 0, or choose wrn28_10")
     check_weights(weights, name)
     if build is None:
-        return create_from_zoo(name, num_classes, norm, weights)
-    network = build(num_classes, norm_layer, **({"dropout": dropout} if dropout else {}))
-    if norm == "ibn-a":
-        insert_ibn_a(network, name)
+        return _create_from_zoo(name, num_classes, record, weights)
+    network = build(num_classes, record.layer, **({"dropout": dropout} if dropout else {}))
+    replace_first_norms(network, name, record)
     if weights:
-        state = read_weights(weights, name, network)
-        load_pretrained(network, state, num_classes, weights, fixed_gates=norm == "bn+in")
+        load_pretrained(network, read_weights(weights, network), num_classes, weights)
     return network
+
+
+def _create_from_zoo(name: str, num_classes: int, norm: Norm, weights: str) -> nn.Module:
+    """Weights of batch norm are loaded before the norms are replaced, those of another norm after it."""
+    network = create_with_batch_norm(name, num_classes)
+    if not weights:
+        return replace_batch_norms(network, name, norm)
+    state = default_weights(name, network) if weights == DEFAULT else read_weights(weights, network)
+    of_batch_norm = same_names(state, network)
+    if not of_batch_norm:
+        network = replace_batch_norms(network, name, norm)
+    load_pretrained(network, state, num_classes, weights)
+    return replace_batch_norms(network, name, norm, pretrained=True) if of_batch_norm else network
 
 
 def check_name(name: str) -> None:
@@ -79,4 +93,4 @@ def check_name(name: str) -> None:
     if ":" in name:
         check_zoo_name(name)
     else:
-        known("network", name, MODELS)
+        lookup("network", name, MODELS)

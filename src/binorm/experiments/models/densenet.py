@@ -4,9 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-from binorm.experiments.models.initialization import initialize_convolutions
 from binorm.experiments.models.norms import NormLayer
-from binorm.experiments.models.stages import blocks_per_stage
+from binorm.experiments.models.stages import blocks_per_stage, initialize_convolutions
 
 
 class DenseLayer(nn.Module):

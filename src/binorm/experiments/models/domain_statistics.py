@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from torch import Tensor, nn
+from torch import nn
 
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -47,7 +47,7 @@ class DomainStatistics(nn.Module):
         self._active: str | None = None
         for domain in self.domains:
             for norm, place, buffer in self._places:
-                self.register_buffer(_key(domain, place), _tensor(norm, buffer).detach().clone())
+                self.register_buffer(_key(domain, place), getattr(norm, buffer).detach().clone())
 
     @contextmanager
     def of(self, domain: str) -> Iterator[None]:
@@ -57,9 +57,7 @@ class DomainStatistics(nn.Module):
             UserError: for an unknown domain.
             RuntimeError: inside another ``of``.
         """
-        self._check_known(domain)
-        if self._active is not None:
-            raise RuntimeError(f"of({domain!r}) inside of({self._active!r}): leave that one first")
+        self._check(domain, "of")
         self._active = domain
         own = [norm._buffers[buffer] for norm, _, buffer in self._places]
         try:
@@ -80,14 +78,14 @@ class DomainStatistics(nn.Module):
             UserError: for an unknown domain.
             RuntimeError: inside ``of``.
         """
-        self._check_known(domain)
-        if self._active is not None:
-            raise RuntimeError(f"store({domain!r}) inside of({self._active!r}): leave that one first")
+        self._check(domain, "store")
         for norm, place, buffer in self._places:
-            _tensor(norm, buffer).copy_(_tensor(self, _key(domain, place)))
+            getattr(norm, buffer).copy_(getattr(self, _key(domain, place)))
 
-    def _check_known(self, domain: str) -> None:
-        known("domain", domain, dict.fromkeys(self.domains))
+    def _check(self, domain: str, call: str) -> None:
+        lookup("domain", domain, dict.fromkeys(self.domains))
+        if self._active is not None:
+            raise RuntimeError(f"{call}({domain!r}) inside of({self._active!r}): leave that one first")
 
 
 def _check_domains(domains: Sequence[str]) -> None:
@@ -103,19 +101,11 @@ def _check_domains(domains: Sequence[str]) -> None:
 def _places(network: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
     """Each norm, the name of one of its buffers in the network, and in the norm."""
     for name, module in network.named_modules():
-        if any(module._buffers.get(buffer) is None for buffer in _BUFFERS[:2]):
-            continue
-        for buffer in _BUFFERS:
-            if module._buffers.get(buffer) is not None:
-                yield module, f"{name}.{buffer}" if name else buffer, buffer
+        buffers = [buffer for buffer in _BUFFERS if module._buffers.get(buffer) is not None]
+        if {"running_mean", "running_var"} <= set(buffers):
+            yield from ((module, f"{name}.{buffer}" if name else buffer, buffer) for buffer in buffers)
 
 
 def _key(domain: str, place: str) -> str:
     """The name of a domain's buffer; PyTorch allows no dots in it."""
     return f"{domain}/{place}".replace(".", "/")
-
-
-def _tensor(module: nn.Module, buffer: str) -> Tensor:
-    tensor = module._buffers[buffer]
-    assert tensor is not None  # noqa: S101 - places are of buffers that are there
-    return tensor

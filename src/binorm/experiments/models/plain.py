@@ -1,28 +1,14 @@
-"""Networks for 32x32 pictures without shortcuts: AlexNet and VGG, with a norm after each convolution."""
+"""Networks without shortcuts, with a norm after each convolution: AlexNet, VGG, and DANN's for digits."""
+
+from collections import OrderedDict
 
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-from binorm.experiments.models.initialization import initialize_convolutions
 from binorm.experiments.models.norms import NormLayer
+from binorm.experiments.models.stages import initialize_convolutions
 
-
-class ConvNorm(nn.Module):
-    """A convolution that at stride 1 keeps the resolution, its norm and ReLU.
-
-    The convolution has a bias, of which batch norm leaves nothing: the published networks have it too.
-    """
-
-    def __init__(
-        self, in_channels: int, channels: int, kernel_size: int, norm_layer: NormLayer, stride: int = 1
-    ) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, channels, kernel_size, stride, padding=kernel_size // 2)
-        self.norm = norm_layer(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) -> (N, channels, H / stride, W / stride), rounded up."""
-        y: Tensor = self.norm(self.conv(x))
-        return y
+_DIGIT_SIDE = 4  # of the last maps of a 28x28 picture
 
 
 class CifarAlexNet(nn.Module):
@@ -36,12 +22,12 @@ class CifarAlexNet(nn.Module):
 
     def __init__(self, num_classes: int, norm_layer: NormLayer) -> None:
         super().__init__()
-        self.stage1 = nn.Sequential(ConvNorm(3, 64, 11, norm_layer, stride=4), nn.MaxPool2d(2))
-        self.stage2 = nn.Sequential(ConvNorm(64, 192, 5, norm_layer), nn.MaxPool2d(2))
+        self.stage1 = nn.Sequential(_conv_norm(3, 64, 11, norm_layer, stride=4), nn.MaxPool2d(2))
+        self.stage2 = nn.Sequential(_conv_norm(64, 192, 5, norm_layer), nn.MaxPool2d(2))
         self.stage3 = nn.Sequential(
-            ConvNorm(192, 384, 3, norm_layer),
-            ConvNorm(384, 256, 3, norm_layer),
-            ConvNorm(256, 256, 3, norm_layer),
+            _conv_norm(192, 384, 3, norm_layer),
+            _conv_norm(384, 256, 3, norm_layer),
+            _conv_norm(256, 256, 3, norm_layer),
             nn.MaxPool2d(2),
         )
         self.head = nn.Linear(256, num_classes)
@@ -80,7 +66,47 @@ class CifarVGG19(nn.Module):
         return logits
 
 
+class DigitNetwork(nn.Module):
+    """Two 5x5 convolutions of 32 and 48 channels, each with 2x2 max pooling and ReLU, and three linear layers.
+
+    The published network takes 28x28 pictures, whose last maps are 4x4; those of other sizes are averaged to 4x4. The
+    paper does not normalize feature maps; the norms are our addition, one after each convolution. ReLU comes before the
+    pooling here and after it there, which for maxima is the same. The paper's domain classifier, which is no part of
+    this network, sees what the head sees: the 768 values of the last maps. Convolutions start as
+    `initialize_convolutions` says.
+
+    Source: Ganin et al., *Domain-Adversarial Training of Neural Networks*, JMLR 2016, figure 4a (MNIST architecture).
+    """
+
+    def __init__(self, num_classes: int, norm_layer: NormLayer) -> None:
+        super().__init__()
+        self.stage1 = nn.Sequential(nn.Conv2d(3, 32, 5), norm_layer(32), nn.MaxPool2d(2))
+        self.stage2 = nn.Sequential(nn.Conv2d(32, 48, 5), norm_layer(48), nn.MaxPool2d(2))
+        self.head = nn.Sequential(
+            nn.Linear(48 * _DIGIT_SIDE**2, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, num_classes)
+        )
+        initialize_convolutions(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) pictures, H and W at least 16 -> (N, num_classes) logits."""
+        maps = F.adaptive_avg_pool2d(self.stage2(self.stage1(x)), _DIGIT_SIDE)
+        logits: Tensor = self.head(maps.flatten(1))
+        return logits
+
+
 def _vgg_stage(in_channels: int, channels: int, convolutions: int, norm_layer: NormLayer) -> nn.Sequential:
-    first = ConvNorm(in_channels, channels, 3, norm_layer)
-    others = (ConvNorm(channels, channels, 3, norm_layer) for _ in range(convolutions - 1))
+    first = _conv_norm(in_channels, channels, 3, norm_layer)
+    others = (_conv_norm(channels, channels, 3, norm_layer) for _ in range(convolutions - 1))
     return nn.Sequential(first, *others, nn.MaxPool2d(2))
+
+
+def _conv_norm(
+    in_channels: int, channels: int, kernel_size: int, norm_layer: NormLayer, stride: int = 1
+) -> nn.Sequential:
+    """A convolution that at stride 1 keeps the resolution, its norm and ReLU.
+
+    (N, in_channels, H, W) -> (N, channels, H / stride, W / stride), rounded up. The convolution has a bias, of which
+    batch norm leaves nothing: the published networks have it too.
+    """
+    conv = nn.Conv2d(in_channels, channels, kernel_size, stride, padding=kernel_size // 2)
+    return nn.Sequential(OrderedDict(conv=conv, norm=norm_layer(channels)))

@@ -9,9 +9,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from binorm.experiments.models.initialization import initialize_convolutions
 from binorm.experiments.models.norms import NormLayer
-from binorm.experiments.models.stages import ResidualBlock, blocks_per_stage, residual_stage
+from binorm.experiments.models.stages import ResidualBlock, blocks_per_stage, initialize_convolutions, residual_stage
 
 
 class PreActBasicBlock(nn.Module):

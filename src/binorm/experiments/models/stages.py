@@ -1,4 +1,4 @@
-"""Stages: runs of residual blocks at one width, how many of them a depth means, and where they end in a network."""
+"""Stages: runs of residual blocks at one width, how many of them a depth means, how they start, and where they end."""
 
 import re
 from typing import Protocol
@@ -49,6 +49,21 @@ def blocks_per_stage(depth: int, layers_per_block: int, other_layers: int) -> in
             f"the depth should be {layers}n + {other_layers}, such as {smallest} or {next_one} (got {depth})"
         )
     return blocks
+
+
+def initialize_convolutions(network: nn.Module) -> None:
+    """Draw the weights of every 2d convolution from N(0, 2 / fan_out), and set its bias to 0.
+
+    They are drawn in the order of ``network.modules()``. No norm draws anything, so one seed gives every norm the same
+    weights.
+
+    Source: He et al., *Delving Deep into Rectifiers*, ICCV 2015, section 2.2 (backward propagation case).
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def stage_ends(network: nn.Module) -> list[str]:

@@ -10,7 +10,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from binorm.experiments.recipes.base import BASELINES, VALIDATION
+from binorm.experiments.recipes.base import VALIDATION
+from binorm.experiments.recipes.domains import BASELINES
 from binorm.experiments.report.domain_confusions import pair_of
 from binorm.experiments.report.drawings import file_name
 from binorm.experiments.report.figures.features import Array, FeatureMap, MapRow, feature_figure

@@ -6,7 +6,7 @@ A gate below 0.5 is more instance norm than batch norm: it takes more of a pictu
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from binorm.experiments.recipes.base import BASELINES
+from binorm.experiments.recipes.domains import BASELINES
 from binorm.experiments.report.drawings import file_name, runs_text, top_of
 from binorm.experiments.report.figures.gates import Bars, Histogram, gate_histogram, gate_histograms, share_bars
 from binorm.experiments.report.figures.lines import Line, depth_curves

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from binorm.experiments.common.text import listed, seeds_text
-from binorm.experiments.recipes.base import BASELINES
+from binorm.experiments.recipes.domains import BASELINES
 from binorm.experiments.report.notes import (
     disagreements,
     losses_note,

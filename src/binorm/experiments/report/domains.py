@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from binorm.experiments.recipes.base import BASELINES
+from binorm.experiments.recipes.domains import BASELINES
 from binorm.experiments.report import domain_gates, drawings, texts
 from binorm.experiments.report.classification import cost_rows, cost_table, costs, figure_section, run_entries
 from binorm.experiments.report.domain_confusions import Confusions, confusion_figures, confusions

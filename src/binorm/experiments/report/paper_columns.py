@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.recipes.base import VALIDATION, load_recipe, recipe_names
+from binorm.experiments.recipes import load_recipe
+from binorm.experiments.recipes.base import VALIDATION, recipe_names
 from binorm.experiments.report import notes, published
 from binorm.experiments.report.classification import row_entries
 from binorm.experiments.report.published import Published

@@ -10,7 +10,7 @@ import torch
 from binorm.experiments.analysis.responses import RULE, Channel, Responses, lowest_gates, strongest_responses
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import write_bytes_atomically, write_text_atomically
-from binorm.experiments.data.batches import EVALUATION_BATCH, EvaluationBatches
+from binorm.experiments.data.batches.batches import EVALUATION_BATCH, EvaluationBatches
 from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.report.figures.responses import response_figure
 from binorm.experiments.report.figures.theme import for_print

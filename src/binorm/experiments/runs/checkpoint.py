@@ -15,7 +15,8 @@ from binorm.experiments.common.files import replacing, write_bytes_atomically
 from binorm.experiments.common.run_files import LAST_CHECKPOINT, WEIGHTS_FILE
 from binorm.experiments.common.tensors import load_safely, read_safetensors, weights_path
 from binorm.experiments.models import create
-from binorm.experiments.recipes.base import Recipe, parse_recipe
+from binorm.experiments.recipes import stored_recipe
+from binorm.experiments.recipes.classification import ClassifierRecipe
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -28,7 +29,11 @@ class AtomicCheckpointIO(CheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Read a checkpoint of tensors and plain values; see `load_safely`."""
-        return load_safely(Path(path))
+        content = load_safely(Path(path))
+        callbacks = content.get("callbacks", {})
+        if "StyleRecorder" in callbacks:  # stylizations had a recorder of their own; those begun then go on
+            callbacks["Recorder"] = callbacks.pop("StyleRecorder")
+        return content
 
     def remove_checkpoint(self, path: Any) -> None:
         """Delete a checkpoint, if it is there."""
@@ -46,7 +51,7 @@ class Trained:
         classes: the names of its outputs.
     """
 
-    recipe: Recipe
+    recipe: ClassifierRecipe
     norm: str
     seed: int
     classes: tuple[str, ...]
@@ -70,7 +75,9 @@ def load_network(path: Path) -> tuple[nn.Module, Trained]:
     state, metadata = read_safetensors(path)
     try:
         fields = json.loads(metadata["binorm"])
-        recipe = parse_recipe(fields["recipe"], source=f"the recipe in {path}")
+        recipe = stored_recipe(fields["recipe"], source=f"the recipe in {path}")
+        if not isinstance(recipe, ClassifierRecipe):
+            raise TypeError(f"{recipe.task} trains no classifier")
         trained = Trained(recipe, str(fields["norm"]), int(fields["seed"]), tuple(map(str, fields["classes"])))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} does not say what network it is: expected a {WEIGHTS_FILE} of binorm") from error

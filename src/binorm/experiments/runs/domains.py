@@ -11,7 +11,8 @@ from safetensors import SafetensorError, safe_open
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.run_files import CONFUSION_FILE, FEATURES_FILE
-from binorm.experiments.recipes.base import BASELINES, VALIDATION
+from binorm.experiments.recipes.base import VALIDATION
+from binorm.experiments.recipes.domains import BASELINES
 from binorm.experiments.runs.files import check, damaged, field, read_json
 from binorm.experiments.runs.reading import SINGLE, FinishedRun, Run, norm_rank, read_runs
 
@@ -151,7 +152,7 @@ def read_features(folder: Path) -> Features | None:
 
 
 def _kind(run: Run) -> str:
-    if isinstance(run, FinishedRun) and run.config["task"] in BASELINES:
+    if isinstance(run, FinishedRun) and run.config.get("task") in BASELINES:
         return str(run.config["task"])
     if not run.task:
         return MIXED

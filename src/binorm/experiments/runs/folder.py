@@ -1,33 +1,43 @@
-"""What every training has in common: a folder of its own, checkpoints to go on from, and an end on a signal."""
+"""The folder of a run: where it is, whether it is begun or finished, and who may write to it."""
 
 import dataclasses
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
-from torch import nn
 
-from binorm import gate_parameters
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.machine import describe_machine, describe_versions
+from binorm.experiments.common.run_files import CONFIG_FILE, LOCK_FILE, RUN_FILE
 from binorm.experiments.recipes.base import Recipe
-from binorm.experiments.recipes.stylization import StyleRecipe
-from binorm.experiments.training.settings import Settings
 
 
-def run_status(folder: Path, recipe: Recipe | StyleRecipe) -> str | None:
+def run_folder(out: Path, recipe: Recipe, norm: str, seed: int) -> Path:
+    """Where a run lives: ``<out>/<recipe>/<norm>/seed<k>``, and before the norm what the kind of training adds."""
+    return out.joinpath(*recipe.series, *recipe.place, norm, f"seed{seed}")
+
+
+def run_label(recipe: Recipe, norm: str, seed: int) -> str:
+    """What a run is called where several are shown."""
+    return " ".join((*recipe.series[1:], *reversed(recipe.place), norm, f"seed {seed}"))
+
+
+def is_open(folder: Path, recipe: Recipe) -> bool:
+    """Whether there is something to train: the run is neither finished nor diverged. See `run_status`."""
+    return run_status(folder, recipe) not in ("finished", "diverged")
+
+
+def run_status(folder: Path, recipe: Recipe) -> str | None:
     """``running`` (or interrupted), ``finished``, ``diverged``, or None for a run that never started.
 
     Raises:
         UserError: if the folder holds a run of another configuration: nothing is ever overwritten.
     """
     try:
-        kept = yaml.safe_load((folder / "config.yaml").read_text())
-        status = json.loads((folder / "run.json").read_text())["status"]
+        kept = yaml.safe_load((folder / CONFIG_FILE).read_text())
+        status = json.loads((folder / RUN_FILE).read_text())["status"]
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError) as error:
@@ -45,29 +55,12 @@ def run_status(folder: Path, recipe: Recipe | StyleRecipe) -> str | None:
     return str(status)
 
 
-def run_facts(
-    recipe: Recipe | StyleRecipe, norm: str, seed: int, command: str, settings: Settings, network: nn.Module
-) -> dict[str, Any]:
-    """What ``run.json`` says of any training: what it is, and everything that its figures can depend on but data."""
-    return {
-        "recipe": recipe.name,
-        "norm": norm,
-        "seed": seed,
-        "command": command,
-        "settings": dataclasses.asdict(settings),
-        "parameters": sum(each.numel() for each in network.parameters() if each.requires_grad),
-        "gates": sum(gate.numel() for gate in gate_parameters(network) if gate.requires_grad),
-        "versions": describe_versions(),
-        "machine": describe_machine(),
-    }
-
-
 @contextmanager
 def sole_use(folder: Path) -> Iterator[None]:
     """Keep a second process out of a run's folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0)
+        lock = FileLock(folder / LOCK_FILE, timeout=0)
         lock.acquire()
     except Timeout as error:
         raise UserError(f"another process is training {folder}: wait for it, or choose another --out") from error

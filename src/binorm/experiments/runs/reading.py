@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,8 +11,8 @@ import yaml
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.run_files import CONFIG_FILE, GATES_FILE, METRICS_FILE, RUN_FILE, SAMPLES_FOLDER
-from binorm.experiments.recipes.base import FIELDS
-from binorm.experiments.recipes.stylization import TASK as STYLIZATION
+from binorm.experiments.recipes import recipe_class
+from binorm.experiments.recipes import task_of as task_in
 from binorm.experiments.runs.files import check, damaged, field, read_json, read_text
 from binorm.gates import HISTOGRAM_BINS
 
@@ -20,6 +20,7 @@ DISPLAY_ORDER = ("bn", "in", "bn+in", "bin")
 
 STATUSES = ("running", "finished", "diverged")
 _SEED_FOLDER = re.compile(r"seed(0|[1-9]\d*)")
+STYLIZATION = "stylization"
 LOSSES = ("content", "style", "variation")  # of style trainings, unweighted
 SINGLE = "only-"  # what the folders of networks begin with that are trained on one domain, beside mixed training
 _METRICS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "seconds", "images_per_second")
@@ -178,7 +179,7 @@ def task_of(folder: Path) -> str | None:
         except (OSError, ValueError, yaml.YAMLError):
             continue
         if isinstance(config, dict):
-            return str(config.get("task", FIELDS["task"].default))
+            return task_in(config)
     return None
 
 
@@ -224,7 +225,7 @@ def read_run(folder: Path, method: str = "", task: str = "") -> Run:
             status, reason = "unfinished", "still running, or cut short: the same command takes it up again"
         return Run(folder, method, task, norm, seed, status, record.reason or reason, record)
     config = _read_config(folder / CONFIG_FILE)
-    if config["task"] == STYLIZATION:
+    if task_in(config) == STYLIZATION:
         style = _read_style(field(read_json(path), "style", dict, path), path)
         record = replace(record, data={**record.data, "style": style})
         metrics = _read_metrics(folder / METRICS_FILE, _STYLE_METRICS)
@@ -287,12 +288,13 @@ def _read_config(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise damaged(path, f"it is not YAML ({' '.join(str(error).split())})") from error
     check(isinstance(config, dict), path, "it should hold the fields of a recipe")
-    stylizes = config.get("task") == STYLIZATION
+    stylizes = task_in(config) == STYLIZATION
     for length in ("steps", "full_steps") if stylizes else ("epochs", "full_epochs"):
         field(config, length, int, path)
     if stylizes:  # in which folder of this machine files lay is nobody's business
         return {**config, **{key: _file_name(field(config, key, str, path)) for key in ("style", "loss_network")}}
-    return {**{name: each.default for name, each in FIELDS.items() if each.default is not MISSING}, **config}
+    choices = fields(recipe_class(task_in(config)))
+    return {**{each.name: each.default for each in choices if each.default is not MISSING}, **config}
 
 
 def _read_style(style: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.models.norms import NORMS, NormLayer
 
-STYLE_NORMS = ("bn", "in", "bn+in", "bin")  # those that are one affine map a channel, given its statistics
+STYLE_NORMS = tuple(name for name, norm in NORMS.items() if norm.affine)
 
 
 class ConvNorm(nn.Module):
@@ -81,7 +81,7 @@ class StyleNetwork(nn.Module):
 
     def __init__(self, width: int = 16, blocks: int = 5, norm: str = "bin") -> None:
         super().__init__()
-        norm_layer = known("norm of a style network:", norm, {name: NORMS[name] for name in STYLE_NORMS})
+        norm_layer = lookup("norm of a style network:", norm, {name: NORMS[name].layer for name in STYLE_NORMS})
         for name, value in (("width", width), ("blocks", blocks)):
             if value < 1:
                 raise UserError(f"{name} should be at least 1 (got {value})")

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.files import write_bytes_atomically
+from binorm.experiments.common.images import BrokenImageError, NotAnImageError, TooLargeImageError, open_image
 
 MAX_PIXELS = 50_000_000
 READ_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")  # others may start programs to be decoded
@@ -119,18 +119,6 @@ def encode_picture(picture: Picture, file_format: str) -> bytes:
     return buffer.getvalue()
 
 
-def write_picture(path: Path, picture: Picture) -> None:
-    """Write a ``.png``, ``.jpg``, ``.jpeg`` or ``.webp``, wholly or not at all.
-
-    Raises:
-        UserError: for another suffix, as `encode_picture` does, and where the file cannot be written.
-    """
-    file_format = WRITE_FORMATS.get(path.suffix.lower())
-    if file_format is None:
-        raise UserError(f"cannot write {path}: its name should end with {', '.join(WRITE_FORMATS)}")
-    write_bytes_atomically(path, encode_picture(picture, file_format))
-
-
 def resize_picture(picture: Picture, long_side: int) -> Picture:
     """The same picture with its longer side brought to so many pixels.
 
@@ -158,20 +146,17 @@ def _opened(file: BinaryIO, name: str, max_pixels: int) -> Iterator[Image.Image]
     too_large = f"more than the {max_pixels / 1e6:g} megapixels that are taken: make it smaller"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is looked at below
-            opening = Image.open(file, formats=READ_FORMATS)
-        with opening as image:
-            if image.width * image.height > max_pixels:
-                raise UserError(f"{name} has {image.width}x{image.height} pixels, {too_large}")
-            yield image
-    except (UserError, MemoryError):
-        raise
-    except UnidentifiedImageError as error:
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is looked at
+            # A picture that memory does not hold may be a whole one.
+            with open_image(file, READ_FORMATS, max_pixels, reraise=(MemoryError,)) as image:
+                yield image
+    except NotAnImageError as error:
         raise UserError(f"{name} is not a picture (expected PNG, JPEG, WebP, BMP, TIFF or GIF)") from error
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{name} has {too_large}") from error
-    except Exception as error:  # Pillow's decoders raise nearly anything for damaged data
-        raise UserError(f"{name} is damaged: {str(error) or type(error).__name__}") from error
+    except TooLargeImageError as error:
+        size = f"{error.size} pixels, " * bool(error.size)
+        raise UserError(f"{name} has {size}{too_large}") from error
+    except BrokenImageError as error:
+        raise UserError(f"{name} is damaged: {error}") from error
 
 
 def _decoded(image: Image.Image, name: str) -> Picture:

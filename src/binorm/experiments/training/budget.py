@@ -1,66 +1,66 @@
 """How long a comparison takes on this machine, and how far a budget of time goes."""
 
 import re
-import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.utils.benchmark import Timer
 
 from binorm import param_groups
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.data.dataset import Dataset
 from binorm.experiments.models import create
-from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.recipes.classification import ClassifierRecipe
 from binorm.experiments.training.settings import Settings
 
-PROBE_BATCH = 32  # pictures: enough for about the speed of a whole batch, few enough for any network
+PROBE_BATCH = 32  # images: enough for about the speed of a whole batch, few enough for any network
 PROBE_SECONDS = 0.25
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds that one network takes for one picture, in training and in evaluation."""
+    """Seconds that one network takes for one image, in training and in evaluation."""
 
     training: float
     evaluation: float
 
-    def epoch(self, dataset: Dataset, pictures: int) -> float:
-        """Seconds of one epoch over so many training pictures, with the evaluation after it."""
-        evaluated = sum(len(images) for images in dataset.evaluation.values())
-        return self.training * pictures + self.evaluation * evaluated
+    def epoch(self, trained: int, evaluated: int) -> float:
+        """Seconds of one epoch over so many training images, with the evaluation of so many after it."""
+        return self.training * trained + self.evaluation * evaluated
 
 
-def measure(recipe: Recipe, norms: Sequence[str], dataset: Dataset, settings: Settings, size: int) -> dict[str, Cost]:
-    """Time a few steps of each norm's network on random pictures of ``size``; leaves the random state as it was.
+def measure_cost(recipe: ClassifierRecipe, norm: str, num_classes: int, settings: Settings, size: int) -> Cost:
+    """Time a few steps of one norm's network on random images of ``size``; leaves the random state as it was.
 
     Networks are timed uncompiled: compilation would take longer than the estimate is worth. Decoding is not included.
+
+    Raises:
+        UserError: where the network cannot take such images.
     """
     with torch.random.fork_rng():
-        return {norm: _measure(recipe, norm, len(dataset.classes), settings, size) for norm in dict.fromkeys(norms)}
+        return _measure(recipe, norm, num_classes, settings, size)
 
 
-def _measure(recipe: Recipe, norm: str, classes: int, settings: Settings, size: int) -> Cost:
+def _measure(recipe: ClassifierRecipe, norm: str, num_classes: int, settings: Settings, size: int) -> Cost:
     device = torch.device(settings.device)
-    network = create(recipe.model, classes, norm, recipe.dropout).to(device).to(memory_format=torch.channels_last)
+    network = create(recipe.model, num_classes, norm, recipe.dropout).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(param_groups(network, 0.0), lr=0.0, momentum=recipe.momentum)
     batch = min(PROBE_BATCH, recipe.batch_size)
-    pictures = torch.randn(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
+    images = torch.randn(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(batch, dtype=torch.int64, device=device)
 
     def step() -> None:
         optimizer.zero_grad()
         with torch.autocast(device.type, torch.bfloat16, settings.precision == "bfloat16"):
-            loss = nn.functional.cross_entropy(network(pictures), labels)
+            loss = nn.functional.cross_entropy(network(images), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     def evaluate() -> None:
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, settings.precision == "bfloat16"):
-            network(pictures)
+            network(images)
 
     try:
         step()
@@ -70,27 +70,15 @@ def _measure(recipe: Recipe, norm: str, classes: int, settings: Settings, size: 
             f"{recipe.model} with {norm} cannot take a batch of {batch} pictures of {size}x{size} ({reason}): choose "
             "another --image_size, --model or --batch_size, or leave the norm out"
         ) from error
-    training = _seconds(step, device) / batch
+    training = _seconds(step) / batch
     network.eval()
-    return Cost(training, _seconds(evaluate, device) / batch)
+    return Cost(training, _seconds(evaluate) / batch)
 
 
-def _seconds(call: Callable[[], None], device: torch.device) -> float:
-    """Of one call: the median of a few after a first, which nobody counts."""
-    call()
-    times: list[float] = []
-    while sum(times) < PROBE_SECONDS:
-        _synchronize(device)
-        start = time.perf_counter()
-        call()
-        _synchronize(device)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def _seconds(call: Callable[[], None]) -> float:
+    """Of one call, the median."""
+    timer = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
+    return float(timer.blocked_autorange(min_run_time=PROBE_SECONDS).median)
 
 
 def parse_budget(text: str) -> float:

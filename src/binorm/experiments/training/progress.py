@@ -2,7 +2,7 @@
 
 import time
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
@@ -10,9 +10,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column
 
 from binorm.experiments.training.recorder import Recorder
-from binorm.experiments.training.style_recorder import StyleRecorder
-from binorm.experiments.training.tasks.classification import Classification
-from binorm.experiments.training.tasks.stylization import Stylization
 
 REFRESH_SECONDS = 0.25
 
@@ -46,7 +43,7 @@ class ProgressDisplay:
     ) -> None:
         self._bars.stop()
 
-    def run(self, label: str, recorder: Recorder | StyleRecorder) -> Callback:
+    def run(self, label: str, recorder: Recorder) -> Callback:
         """The callback that shows one run."""
         return _RunProgress(self, label, recorder)
 
@@ -79,7 +76,7 @@ class ProgressDisplay:
 
 
 class _RunProgress(Callback):
-    def __init__(self, display: ProgressDisplay, label: str, recorder: Recorder | StyleRecorder) -> None:
+    def __init__(self, display: ProgressDisplay, label: str, recorder: Recorder) -> None:
         self.display, self.label, self.recorder = display, label, recorder
         self._shown_at, self._shown_step = 0.0, 0
 
@@ -94,9 +91,9 @@ class _RunProgress(Callback):
         now = time.perf_counter()
         if now - self._shown_at < REFRESH_SECONDS:
             return  # reading the loss waits for a GPU, and redrawing costs time
-        pictures = self.recorder.pictures_per_epoch / int(trainer.num_training_batches)
-        speed = (trainer.global_step - self._shown_step) * pictures / (now - self._shown_at)
-        so_far = cast(Classification | Stylization, pl_module).so_far()
+        images = self.recorder.training.images / int(trainer.num_training_batches)
+        speed = (trainer.global_step - self._shown_step) * images / (now - self._shown_at)
+        so_far = self.recorder.training.objective.so_far()
         self._show(trainer, f"loss {outputs['loss'].item():.3f}  {so_far}  {speed:,.0f} images/s")
         self._shown_at = now
 
@@ -104,7 +101,7 @@ class _RunProgress(Callback):
         self._show(trainer, "")
         left = "" if self.display.console.is_terminal else f"  {self.display.time_left()} left"
         speed = f"{self.recorder.rows[-1]['images_per_second']:,.0f} images/s"
-        self.display.console.print(f"{self.label}  {self.recorder.last_line()}  {speed}{left}")
+        self.display.console.print(f"{self.label}  {self.recorder.summary()}  {speed}{left}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.display.finish_run(self._bar)

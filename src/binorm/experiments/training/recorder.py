@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import time
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import nn
 from binorm import gate_summary, named_gates
 from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.common.run_files import CONFUSION_FILE, GATES_FILE, METRICS_FILE
-from binorm.experiments.training.tasks.domains import DomainClassification
+from binorm.experiments.training.task import Training
 
 
 class Recorder(Callback):
@@ -23,22 +22,12 @@ class Recorder(Callback):
     The files are written whole from the kept rows, so that after a resume they hold each epoch once.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        network: nn.Module,
-        evaluation: Iterable[str],
-        pictures_per_epoch: int,
-        classes: Sequence[str] = (),
-    ) -> None:
-        self.folder, self.network = folder, network
-        self.evaluation, self.classes = tuple(evaluation), tuple(classes)
-        self.confusions: list[list[list[int]]] = []
-        self.metric_names = [f"{name}_{what}" for name in ("train", *self.evaluation) for what in ("loss", "accuracy")]
-        self.pictures_per_epoch = pictures_per_epoch
+    def __init__(self, folder: Path, training: Training) -> None:
+        self.folder, self.training = folder, training
         self.rows: list[dict[str, float]] = []
         self.gate_history: list[dict[str, Any]] = []
-        self.epochs: int | None = None
+        self.confusions: list[list[list[int]]] = []
+        self._epochs = 0
         self._epoch_started = self._seconds = self._learning_rate = 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -52,14 +41,14 @@ class Recorder(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note where the gates start."""
+        self._epochs = trainer.max_epochs or 0
         if not self.gate_history:
             self._note_gates(0)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock; note the learning rate that the epoch starts with."""
-        self.epochs = trainer.max_epochs
         self._learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
-        self._epoch_started = time.perf_counter()
+        self._seconds, self._epoch_started = 0.0, time.perf_counter()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock: the speed is that of training alone."""
@@ -67,44 +56,50 @@ class Recorder(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep this epoch and write the files."""
-        metrics = {name: trainer.callback_metrics[name].item() for name in self.metric_names}
-        metrics |= {name: 100 * value for name, value in metrics.items() if name.endswith("_accuracy")}
+        whole = time.perf_counter() - self._epoch_started
+        seconds = self._seconds or whole  # no evaluation has stopped the clock
+        evaluation = {"evaluation_seconds": round(whole - seconds, 3)} if self.training.evaluation else {}
+        objective, epochs = self.training.objective, trainer.current_epoch + 1
         self.rows.append(
             {
-                "epoch": trainer.current_epoch + 1,
+                objective.unit: objective.position(epochs),
                 "learning_rate": round(self._learning_rate, 12),
-                "seconds": round(self._seconds, 3),
-                "evaluation_seconds": round(time.perf_counter() - self._epoch_started - self._seconds, 3),
-                "images_per_second": round(self.pictures_per_epoch / self._seconds, 1),
-                **{name: round(value, 6) for name, value in metrics.items()},
+                "seconds": round(seconds, 3),
+                **evaluation,
+                "images_per_second": round(self.training.images / seconds, 2),
+                **{name: round(value, objective.digits) for name, value in objective.metrics().items()},
             }
         )
-        self._note_gates(trainer.current_epoch + 1)
-        if isinstance(pl_module, DomainClassification):
-            self.confusions = pl_module.confusions.tolist()
-        write_text_atomically(self.folder / METRICS_FILE, as_csv(self.rows))
+        self._note_gates(epochs)
+        self.confusions = objective.confusions()
+        write_text_atomically(self.folder / METRICS_FILE, _as_csv(self.rows))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the learned gates themselves, and the last epoch's confusions."""
         if self.confusions:
-            sets = dict(zip(self.evaluation, self.confusions, strict=True))
-            confusion = {"classes": list(self.classes), "sets": sets}
-            write_text_atomically(self.folder / CONFUSION_FILE, json.dumps(confusion))
-        write_gates(self.folder, self.network, self.gate_history)
+            sets = dict(zip(self.training.evaluation_names, self.confusions, strict=True))
+            content = json.dumps({"classes": list(self.training.classes), "sets": sets})
+            write_text_atomically(self.folder / CONFUSION_FILE, content)
+        if gates := _learned_gates(self.training.network):
+            content = json.dumps({"layers": gates, "history": self.gate_history})
+            write_text_atomically(self.folder / GATES_FILE, content)
 
-    def last_line(self) -> str:
+    def seconds(self) -> float:
+        """Of all epochs so far, evaluation included."""
+        return round(sum(row["seconds"] + row.get("evaluation_seconds", 0.0) for row in self.rows), 1)
+
+    def summary(self) -> str:
         """The last epoch in words."""
-        row = self.rows[-1]
-        percents = {name.removesuffix("_accuracy"): value for name, value in row.items() if name.endswith("_accuracy")}
-        accuracies = "  ".join(f"{name} {value:.1f} %" for name, value in percents.items())
-        return f"epoch {row['epoch']}/{self.epochs}  loss {row['train_loss']:.3f}  {accuracies}"
+        objective, row = self.training.objective, self.rows[-1]
+        done = f"{objective.unit} {row[objective.unit]}/{objective.position(self._epochs)}"
+        return f"{done}  {objective.summary(row)}"
 
     def _note_gates(self, epoch: int) -> None:
-        if layers := gate_layers(self.network):
+        if layers := _gate_layers(self.training.network):
             self.gate_history.append({"epoch": epoch, "layers": layers})
 
 
-def gate_layers(network: nn.Module) -> list[dict[str, Any]]:
+def _gate_layers(network: nn.Module) -> list[dict[str, Any]]:
     """Mean and histogram of the learned gates of each layer."""
     learned = {name.removesuffix(".gate") for name, gate in named_gates(network) if gate.requires_grad}
     return [
@@ -114,18 +109,15 @@ def gate_layers(network: nn.Module) -> list[dict[str, Any]]:
     ]
 
 
-def write_gates(folder: Path, network: nn.Module, history: list[dict[str, Any]]) -> None:
-    """Write the learned gates, if any, and where they stood before."""
-    layers = [
+def _learned_gates(network: nn.Module) -> list[dict[str, Any]]:
+    return [
         {"name": name.removesuffix(".gate"), "gates": [round(value, 6) for value in gate.tolist()]}
         for name, gate in named_gates(network)
         if gate.requires_grad
     ]
-    if layers:
-        write_text_atomically(folder / GATES_FILE, json.dumps({"layers": layers, "history": history}))
 
 
-def as_csv(rows: list[dict[str, float]]) -> str:
+def _as_csv(rows: list[dict[str, float]]) -> str:
     """A table with a heading."""
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")

@@ -1,4 +1,4 @@
-"""One run: a recipe, a norm and a seed become one folder with everything that is known about it."""
+"""One run: a recipe, a norm and a seed become one folder with everything there is to say about it."""
 
 import dataclasses
 import gc
@@ -9,45 +9,37 @@ from typing import Any
 
 import torch
 import yaml
+from torch import nn
 
-from binorm.experiments.common.errors import DivergenceError, UserError
+from binorm import gate_parameters
+from binorm.experiments.common.errors import DivergenceError
 from binorm.experiments.common.files import write_text_atomically
-from binorm.experiments.common.run_files import LAST_CHECKPOINT, WEIGHTS_FILE, weights_of
-from binorm.experiments.data.batches import evaluation_batches, training_batches
-from binorm.experiments.data.dataset import Dataset
-from binorm.experiments.data.domain_batches import DomainBatches, pictures_a_step, steps_an_epoch
-from binorm.experiments.data.samples import write_samples
-from binorm.experiments.models import create
+from binorm.experiments.common.machine import describe_machine, describe_versions
+from binorm.experiments.common.run_files import CONFIG_FILE, LAST_CHECKPOINT, RUN_FILE
 from binorm.experiments.recipes.base import Recipe
-from binorm.experiments.runs.checkpoint import Trained, save_weights
-from binorm.experiments.runs.folder import run_facts, run_status, sole_use
-from binorm.experiments.training.features import write_features
+from binorm.experiments.runs.folder import is_open, run_folder, run_label, sole_use
 from binorm.experiments.training.progress import ProgressDisplay
-from binorm.experiments.training.protocols import task_label
 from binorm.experiments.training.recorder import Recorder
-from binorm.experiments.training.settings import choose_settings
-from binorm.experiments.training.tasks import TASKS
-from binorm.experiments.training.tasks.classification import Classification
-from binorm.experiments.training.tasks.domains import DomainClassification
+from binorm.experiments.training.settings import Settings
+from binorm.experiments.training.task import Task, Training
 from binorm.experiments.training.trainer import resumable, stopping_on_signals, trainer, without_hints
 
 
-def run_folder(out: Path, recipe: Recipe, norm: str, seed: int) -> Path:
-    """Where a run lives: ``<out>/<recipe>/<norm>/seed<k>``, ``<method>/<task>`` before the norm if any."""
-    return out.joinpath(recipe.name, recipe.method, task_label(recipe), norm, f"seed{seed}")
-
-
-def run_label(recipe: Recipe, norm: str, seed: int) -> str:
-    """What a run is called where several are shown."""
-    return " ".join(part for part in (task_label(recipe), recipe.method, norm, f"seed {seed}") if part)
-
-
 def run(
-    recipe: Recipe, norm: str, seed: int, dataset: Dataset, out: Path, command: str, display: ProgressDisplay
+    task: Task[Any], recipe: Recipe, norm: str, seed: int, out: Path, command: str, display: ProgressDisplay
 ) -> Path:
     """Train one network, or finish what an interrupted call began, to the same result; return its folder.
 
     A finished or diverged run is left as it is.
+
+    Args:
+        task: of the recipe's kind.
+        recipe: of a single run.
+        norm: a norm's name.
+        seed: of the weights and of everything drawn.
+        out: the folder of all runs.
+        command: the command line, for the record.
+        display: shows how it goes.
 
     Raises:
         UserError: for whatever the user can mend; `DivergenceError`, which is one, after noting it in the folder.
@@ -55,112 +47,70 @@ def run(
     """
     folder = run_folder(out, recipe, norm, seed)
     with sole_use(folder):
-        if run_status(folder, recipe) in ("finished", "diverged"):
+        if not is_open(folder, recipe):
             return folder
         try:
-            return _Run(recipe, norm, seed, dataset, folder, command).train(display)
+            settings = task.settings(recipe, task.size(recipe)[1])
+            training = task.training(recipe, norm, seed, settings)
+            facts = _facts(recipe, norm, seed, command, settings, training.network)
+            _train(recipe, training, settings, facts, folder, display, run_label(recipe, norm, seed))
         finally:
             gc.collect()  # trainer and network know each other, and their few objects hold much memory
+    return folder
 
 
-def check_batch_size(recipe: Recipe, dataset: Dataset) -> None:
-    """Raise a `UserError` where an epoch would have no batch."""
-    if steps_an_epoch(recipe, dataset) == 0:
-        domains = f" of each of {len(dataset.domains)} domains" if len(dataset.domains) > 1 else ""
-        raise UserError(
-            f"{dataset.name} has {len(dataset.train)} training pictures, fewer than one batch of "
-            f"{recipe.batch_size}{domains}: choose a smaller --batch_size"
-        )
+def _train(
+    recipe: Recipe,
+    training: Training,
+    settings: Settings,
+    facts: dict[str, Any],
+    folder: Path,
+    display: ProgressDisplay,
+    label: str,
+) -> None:
+    recorder = Recorder(folder, training)
 
+    def note(status: str, reason: str | None = None) -> None:
+        standing = {"status": status, "reason": reason, "started": started, "seconds": recorder.seconds()}
+        text = json.dumps(facts | standing | training.facts(), indent=2)
+        write_text_atomically(folder / RUN_FILE, text + "\n")
 
-class _Run:
-    def __init__(self, recipe: Recipe, norm: str, seed: int, dataset: Dataset, folder: Path, command: str) -> None:
-        self.recipe, self.norm, self.seed = recipe, norm, seed
-        self.dataset, self.folder, self.command = dataset, folder, command
-        check_batch_size(recipe, dataset)
-        self.settings = choose_settings(recipe, epoch_pictures(recipe, dataset))
-        torch.manual_seed(seed)  # every norm starts from the same weights
-        network = create(recipe.model, len(dataset.classes), norm, recipe.dropout, recipe.weights)
-        self.network = network.to(memory_format=torch.channels_last)
-        device = torch.device(self.settings.device)
-        self.training = (DomainBatches if dataset.domains else training_batches)(dataset, recipe, seed, device)
-        self.started = datetime.now(UTC).isoformat(timespec="seconds")
-
-    def train(self, display: ProgressDisplay) -> Path:
-        configuration = yaml.safe_dump(dataclasses.asdict(self.recipe), sort_keys=False)
-        write_text_atomically(self.folder / "config.yaml", configuration)
-        pictures = epoch_pictures(self.recipe, self.dataset)
-        recorder = Recorder(self.folder, self.network, self.dataset.evaluation, pictures, self.dataset.classes)
-        self._note("running", recorder)
-        write_samples(self.folder / "samples", self.dataset)
-        try:
-            module = self._fit(recorder, display)
-        except DivergenceError as error:
-            self._note("diverged", recorder, str(error))
-            raise
-        self._save(module)
-        self._note("finished", recorder)
-        return self.folder
-
-    def _save(self, module: Classification) -> None:
-        """Write the trained network; of several domains, also what their pictures look like to it."""
-        trained = Trained(self.recipe, self.norm, self.seed, self.dataset.classes)
-        if isinstance(module, DomainClassification):
-            write_features(self.folder, module, self.dataset, self.settings)
-            for domain in module.domains_with_statistics():
-                module.store_statistics(domain)  # the last one's, the target's in adaptation, stay in WEIGHTS_FILE
-                save_weights(weights_of(self.folder, domain), self.network, trained)
-        save_weights(self.folder / WEIGHTS_FILE, self.network, trained)
-
-    def _fit(self, recorder: Recorder, display: ProgressDisplay) -> Classification:
-        device = torch.device(self.settings.device)
-        sets = self.dataset.evaluation.values()
-        evaluation = [evaluation_batches(images, self.dataset, self.recipe, device) for images in sets]
-        module = TASKS[self.recipe.task](
-            self.network,
-            self.recipe,
-            len(self.dataset.classes),
-            tuple(self.dataset.evaluation),
-            self.training,
-            self.seed,
-        )
-        if self.settings.compiled:
-            torch.compiler.reset()  # graphs of earlier runs would count towards the limit of recompilations
-            self.network.compile(dynamic=False)
-        checkpoint = self.folder / LAST_CHECKPOINT
-        label = run_label(self.recipe, self.norm, self.seed)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    write_text_atomically(folder / CONFIG_FILE, yaml.safe_dump(dataclasses.asdict(recipe), sort_keys=False))
+    note("running")
+    training.begin(folder)
+    if settings.compiled:
+        torch.compiler.reset()  # graphs of earlier runs would count towards the limit of recompilations
+        training.compile()
+    try:
         with stopping_on_signals(), without_hints():
-            fitting = trainer(self.recipe.epochs, self.settings, self.folder, [recorder, display.run(label, recorder)])
-            fitting.fit(module, self.training, evaluation, ckpt_path=resumable(checkpoint), weights_only=True)
-        return module
-
-    def _domains(self) -> dict[str, Any]:
-        if not self.dataset.domains:
-            return {}
-        trained = {"train": list(self.dataset.domains), "target": self.recipe.target or None}
-        return {"domains": {**trained, "statistics": self.recipe.statistics}}
-
-    def _note(self, status: str, recorder: Recorder, reason: str | None = None) -> None:
-        """Write ``run.json``: what the run is, where it stands, and everything that its figures can depend on."""
-        facts = {
-            **run_facts(self.recipe, self.norm, self.seed, self.command, self.settings, self.network),
-            "status": status,
-            "reason": reason,
-            "started": self.started,
-            "seconds": round(sum(row["seconds"] + row["evaluation_seconds"] for row in recorder.rows), 1),
-            "data": {
-                "name": self.dataset.name,
-                "source": self.dataset.source,
-                "train": len(self.dataset.train),
-                "evaluation": {name: len(images) for name, images in self.dataset.evaluation.items()},
-                "classes": list(self.dataset.classes),
-                **self._domains(),
-                "skipped": [*self.dataset.skipped, *getattr(self.training, "skipped", ())],  # streamed ones are late
-            },
-        }
-        write_text_atomically(self.folder / "run.json", json.dumps(facts, indent=2) + "\n")
+            fitting = trainer(recipe.num_epochs, settings, folder, [recorder, display.run(label, recorder)])
+            fitting.fit(
+                training.objective,
+                training.batches,
+                list(training.evaluation) or None,
+                ckpt_path=resumable(folder / LAST_CHECKPOINT),
+                weights_only=True,
+            )
+    except DivergenceError as error:
+        note("diverged", str(error))
+        raise
+    training.save(folder, facts["command"])
+    note("finished")
 
 
-def epoch_pictures(recipe: Recipe, dataset: Dataset) -> int:
-    """Pictures that go through the network in an epoch of training."""
-    return steps_an_epoch(recipe, dataset) * pictures_a_step(recipe, dataset)
+def _facts(
+    recipe: Recipe, norm: str, seed: int, command: str, settings: Settings, network: nn.Module
+) -> dict[str, Any]:
+    """What ``run.json`` says of any training: what it is, and everything that its figures can depend on but data."""
+    return {
+        "recipe": recipe.name,
+        "norm": norm,
+        "seed": seed,
+        "command": command,
+        "settings": dataclasses.asdict(settings),
+        "parameters": sum(each.numel() for each in network.parameters() if each.requires_grad),
+        "gates": sum(gate.numel() for gate in gate_parameters(network) if gate.requires_grad),
+        "versions": describe_versions(),
+        "machine": describe_machine(),
+    }

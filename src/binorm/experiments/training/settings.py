@@ -8,11 +8,10 @@ from typing import Any
 import torch
 
 from binorm.experiments.recipes.base import Recipe
-from binorm.experiments.recipes.stylization import StyleRecipe
 
 # A first compilation costs about 40 s on two cores and saves half of the time: it pays from some 60 s of training on,
-# which is about this many pictures through a small network.
-COMPILE_FROM_PICTURES = 100_000
+# which is about this many images through a small network.
+COMPILE_FROM_IMAGES = 100_000
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,14 @@ class Settings:
         return f"{self.device}, {self.precision}, channels_last, {how}, {self.threads} threads"
 
 
-def choose_settings(recipe: Recipe | StyleRecipe, training_pictures: int) -> Settings:
+def choose_settings(recipe: Recipe, training_images: int) -> Settings:
     """Pick the fastest settings for this machine wherever the recipe says ``auto``."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = recipe.precision
     if precision == "auto":
         precision = "bfloat16" if _fast_bfloat16(device) else "float32"
     compiled = recipe.compile == "yes"
-    if recipe.compile == "auto" and training_pictures * recipe.epochs >= COMPILE_FROM_PICTURES:
+    if recipe.compile == "auto" and training_images * recipe.num_epochs >= COMPILE_FROM_IMAGES:
         compiled = _can_compile(device)
     return Settings(device, precision, compiled, torch.get_num_threads())
 

@@ -1,4 +1,4 @@
-"""What every training has in common: a folder of its own, checkpoints to go on from, and an end on a signal."""
+"""Lightning's trainer as every run uses it: checkpoints to go on from, an end on a signal, and no hints."""
 
 import logging
 import signal

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-from binorm.experiments.common.errors import UserError, known
+from binorm.experiments.common.errors import UserError, lookup
+from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.common.tensors import read_safetensors
 
 VGG_CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # of each of the five resolutions
 FIRE_MODULES = range(2, 9)  # of SqueezeNet 1.1
 POOLED_BEFORE = (2, 4, 6)  # fire modules of it that a pooling precedes
 CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red, of 255
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MAX_WEIGHTS_BYTES = 2**30
 
 
@@ -66,7 +66,7 @@ class LossNetwork(nn.Module):
     def check(self, names: Sequence[str]) -> None:
         """Raise a `UserError` where a layer in ``names`` is not here."""
         for name in names:
-            known("layer of the loss network:", name, dict.fromkeys(self.names()))
+            lookup("layer of the loss network:", name, dict.fromkeys(self.names()))
 
 
 class _Convolution(nn.Conv2d):

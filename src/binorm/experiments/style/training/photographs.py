@@ -14,14 +14,15 @@ import torch
 from torch import Tensor
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.images import BrokenImageError
 from binorm.experiments.common.threads import in_threads
-from binorm.experiments.data.encoded import folder_reader, read_encoded, zip_reader
-from binorm.experiments.data.file_tree import open_tree
-from binorm.experiments.data.image_folder import BrokenPictureError, is_picture
-from binorm.experiments.data.seeds import picture_generator
-from binorm.experiments.data.streaming import default_threads
-from binorm.experiments.data.transforms import Box, cut, ignore_metadata_warnings
-from binorm.experiments.recipes.stylization import StyleRecipe
+from binorm.experiments.data.batches.seeds import picture_generator
+from binorm.experiments.data.batches.transforms import Box, cut, ignore_metadata_warnings
+from binorm.experiments.data.processes import default_threads
+from binorm.experiments.data.readers.encoded import read_encoded
+from binorm.experiments.data.readers.file_tree import folder_reader, open_tree, zip_reader
+from binorm.experiments.data.readers.image_folder import is_picture
+from binorm.experiments.recipes.stylization import StylizationRecipe
 
 LARGEST_PART = 2.0  # the side of a part over image_size, in pixels of the photograph, as far as the photograph has them
 PREFETCH_BATCHES = 2
@@ -81,7 +82,7 @@ class PhotographBatches:
         seed: of the run.
     """
 
-    def __init__(self, photographs: Photographs, recipe: StyleRecipe, seed: int) -> None:
+    def __init__(self, photographs: Photographs, recipe: StylizationRecipe, seed: int) -> None:
         self.photographs, self.recipe, self.seed = photographs, recipe, seed
         self.period = 0
         self._broken: dict[str, None] = {}
@@ -117,7 +118,7 @@ class PhotographBatches:
             name = self.photographs.names[order[(place + attempt) % len(order)]]
             try:
                 return self._cut(self.photographs.read(name), random)
-            except BrokenPictureError:
+            except BrokenImageError:
                 self._broken[name] = None
         raise UserError(f"none of the {len(order)} photographs in {self.photographs.source} can be decoded")
 

@@ -32,7 +32,7 @@ class CDAN(DANN):
         self.domain_classifier = domain_classifier(size, num_domains)
 
     def conditioned(self, outputs: DomainOutputs) -> Tensor:
-        """The product of features and probabilities, or its random projection."""
+        """(N, D) features and (N, classes) logits -> (N, D x classes) products, or (N, 1024) of a random projection."""
         probabilities = outputs.logits.float().softmax(1)
         if self.randomized:
             projected = outputs.features.float() @ cast(Tensor, self.feature_projection)

@@ -19,7 +19,7 @@ class DeepCoral(Method):
     uses_target: ClassVar[bool] = True
 
     def loss(self, outputs: Sequence[DomainOutputs], progress: float, weight: float) -> Tensor:
-        """Cross-entropy plus the distance of covariances."""
+        """Cross-entropy plus the distance of covariances of (N, D) features; a scalar."""
         covariances = [_covariance(each.features.float()) for each in outputs]
         distances = [(one - other).square().sum() for one, other in combinations(covariances, 2)]
         loss = self.classification_loss(outputs)

@@ -30,7 +30,7 @@ class DANN(Method):
         self.domain_classifier = domain_classifier(num_features, num_domains)
 
     def loss(self, outputs: Sequence[DomainOutputs], progress: float, weight: float) -> Tensor:
-        """Cross-entropy of labels plus that of domains."""
+        """Cross-entropy of labels plus that of domains, a scalar; see `DomainOutputs` for the shapes of each domain."""
         features = torch.cat([self.conditioned(each) for each in outputs])
         reversed_features = reverse_gradient(features, weight * reversal_weight(progress))
         domains = torch.repeat_interleave(
@@ -41,10 +41,10 @@ class DANN(Method):
         return self.classification_loss(outputs) + domain_loss
 
     def conditioned(self, outputs: DomainOutputs) -> Tensor:
-        """What the domain classifier sees: the features."""
+        """What the domain classifier sees: the features, (N, D)."""
         return outputs.features
 
 
 def domain_classifier(num_features: int, num_domains: int) -> nn.Module:
-    """Two linear layers with a ReLU between them."""
+    """Two linear layers with a ReLU between them: (N, num_features) -> (N, num_domains) logits."""
     return nn.Sequential(nn.Linear(num_features, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, num_domains))

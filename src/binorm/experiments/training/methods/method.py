@@ -47,7 +47,7 @@ class Method(nn.Module):
         """Draw what a training step needs, before the network sees its pictures."""
 
     def loss(self, outputs: Sequence[DomainOutputs], progress: float, weight: float) -> Tensor:
-        """What a training step minimizes.
+        """What a training step minimizes, a scalar.
 
         Args:
             outputs: by domain; the target, which has no labels, comes last.

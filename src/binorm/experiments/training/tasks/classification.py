@@ -1,9 +1,10 @@
-"""Classification: cross-entropy and top-1 accuracy on labelled pictures."""
+"""Classification: cross-entropy and top-1 accuracy on labelled images."""
 
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,25 +12,42 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from binorm import param_groups
-from binorm.experiments.common.errors import DivergenceError
-from binorm.experiments.data.batches import AnyTrainingBatches
-from binorm.experiments.data.domain_batches import DomainBatches
-from binorm.experiments.data.seeds import epoch_seed
+from binorm.experiments import data
+from binorm.experiments.common.errors import UserError, lookup
+from binorm.experiments.common.run_files import SAMPLES_FOLDER, WEIGHTS_FILE
+from binorm.experiments.data.batches.batches import AnyTrainingBatches, evaluation_batches, training_batches
+from binorm.experiments.data.batches.domain_batches import DomainBatches, pictures_a_step, steps_an_epoch
+from binorm.experiments.data.batches.seeds import epoch_seed
+from binorm.experiments.data.batches.streaming import IMAGE_SIZE
+from binorm.experiments.data.dataset import Dataset, ImageSet
+from binorm.experiments.data.samples import write_samples
+from binorm.experiments.models import check_name, create
 from binorm.experiments.models.head import find_head
-from binorm.experiments.recipes.base import Recipe
+from binorm.experiments.models.norms import NORMS
+from binorm.experiments.models.weights import check_weights
+from binorm.experiments.recipes.classification import ClassificationRecipe, ClassifierRecipe
+from binorm.experiments.runs.checkpoint import Trained, save_weights
+from binorm.experiments.training.budget import Cost, measure_cost
+from binorm.experiments.training.protocols import Loader
+from binorm.experiments.training.settings import Settings, choose_settings
+from binorm.experiments.training.task import Objective, Task, Training
+
+C = TypeVar("C", bound=ClassifierRecipe)
 
 
-class Classification(LightningModule):
+class Classification(Objective):
     """Trains ``network``, (N, 3, H, W) -> (N, num_classes), by the recipe's SGD and schedule.
 
     Logs for each epoch ``train_loss`` and ``train_accuracy``, and ``<set>_loss`` and ``<set>_accuracy`` for each
-    evaluation set; accuracies are top-1 in percent.
+    evaluation set; accuracies are top-1.
     """
+
+    recipe: ClassifierRecipe
 
     def __init__(
         self,
         network: nn.Module,
-        recipe: Recipe,
+        recipe: ClassifierRecipe,
         num_classes: int,
         evaluation: tuple[str, ...],
         training_batches: AnyTrainingBatches | DomainBatches,
@@ -42,10 +60,10 @@ class Classification(LightningModule):
         self.training_batches = training_batches
         self.seed = seed
         self.evaluation = evaluation
-        names = ("train", *evaluation)
-        self.losses = nn.ModuleList(MeanMetric() for _ in names)
+        self.sets = ("train", *evaluation)
+        self.losses = nn.ModuleList(MeanMetric() for _ in self.sets)
         self.accuracies = nn.ModuleList(
-            MulticlassAccuracy(num_classes, average="micro", validate_args=False) for _ in names
+            MulticlassAccuracy(num_classes, average="micro", validate_args=False) for _ in self.sets
         )
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -76,38 +94,170 @@ class Classification(LightningModule):
         self.training_batches.set_epoch(self.current_epoch)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Cross-entropy of one batch."""
-        pictures, labels = batch
-        logits = self.network(pictures)
+        """Cross-entropy of one batch: images (N, 3, H, W), labels (N,)."""
+        images, labels = batch
+        logits = self.network(images)
         loss = functional.cross_entropy(logits, labels)
-        self._check_finite(loss, batch_idx)
-        self._log("train", 0, loss, logits, labels)
+        self.check_loss(loss, batch_idx)
+        self.add_batch(0, loss, logits, labels)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor, int], batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Loss and accuracy of the real pictures of one evaluation batch."""
-        pictures, labels, count = batch
-        logits = self.network(pictures)[:count]
+        """Loss and accuracy of one evaluation batch: images (N, 3, H, W), labels (N,), of which the first are real."""
+        images, labels, count = batch
+        logits = self.network(images)[:count]
         labels = labels[:count]
         loss = functional.cross_entropy(logits, labels)
-        self._log(self.evaluation[dataloader_idx], dataloader_idx + 1, loss, logits, labels)
+        self.add_batch(dataloader_idx + 1, loss, logits, labels)
 
-    def so_far(self) -> str:
-        """How the epoch under way goes: top-1 accuracy on its training pictures."""
-        return f"train {100 * cast(MulticlassAccuracy, self.accuracies[0]).compute().item():.1f} %"
-
-    def _log(self, name: str, index: int, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+    def add_batch(self, index: int, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch to the metrics of the set at ``index``: the mean loss, (N, num_classes) logits, (N,) labels."""
         mean_loss, accuracy = cast(MeanMetric, self.losses[index]), cast(MulticlassAccuracy, self.accuracies[index])
         mean_loss.update(loss.detach(), weight=len(labels))
         accuracy.update(logits.detach(), labels)
         logged: dict[str, Any] = {"on_step": False, "on_epoch": True, "add_dataloader_idx": False}
-        self.log(f"{name}_loss", mean_loss, **logged)
-        self.log(f"{name}_accuracy", accuracy, **logged)
+        self.log(f"{self.sets[index]}_loss", mean_loss, **logged)
+        self.log(f"{self.sets[index]}_accuracy", accuracy, **logged)
 
-    def _check_finite(self, loss: Tensor, step: int) -> None:
-        """Stop at the first loss that is no number. On a GPU every look waits for it, so look rarely."""
-        if (self.device.type == "cpu" or step % 50 == 0) and not torch.isfinite(loss):
-            raise DivergenceError(
-                f"the loss became {loss.item()} in epoch {self.current_epoch + 1}, step {step + 1}, "
-                f"with lr {self.recipe.lr}: try a lower --lr"
+    def check_loss(self, loss: Tensor, step: int) -> None:
+        """See `Objective.check_finite`."""
+        self.check_finite(loss, step, f"epoch {self.current_epoch + 1}, step {step + 1}")
+
+    def metrics(self) -> Mapping[str, float]:
+        """Losses, and accuracies in percent, of the training and evaluation sets."""
+        logged = self.trainer.callback_metrics
+        values = {f"{name}_{what}": logged[f"{name}_{what}"] for name in self.sets for what in ("loss", "accuracy")}
+        return {
+            name: (100 * value.item() if name.endswith("_accuracy") else value.item()) for name, value in values.items()
+        }
+
+    def so_far(self) -> str:
+        """Top-1 accuracy on the training images of the epoch under way."""
+        return f"train {100 * cast(MulticlassAccuracy, self.accuracies[0]).compute().item():.1f} %"
+
+    def summary(self, row: Mapping[str, float]) -> str:
+        """The training loss and all accuracies."""
+        accuracies = "  ".join(f"{name} {row[f'{name}_accuracy']:.1f} %" for name in self.sets)
+        return f"loss {row['train_loss']:.3f}  {accuracies}"
+
+
+class ClassifierTraining(Training):
+    """A classifier's run."""
+
+    objective: Classification
+    batches: AnyTrainingBatches | DomainBatches
+
+    def __init__(
+        self,
+        recipe: ClassifierRecipe,
+        norm: str,
+        seed: int,
+        dataset: Dataset,
+        settings: Settings,
+        objective: type[Classification],
+    ) -> None:
+        self.recipe, self.dataset, self.settings = recipe, dataset, settings
+        self.trained = Trained(recipe, norm, seed, dataset.classes)
+        self.classes, self.evaluation_names = dataset.classes, tuple(dataset.evaluation)
+        self.images = images_an_epoch(recipe, dataset)
+        device = torch.device(settings.device)
+        torch.manual_seed(seed)  # every norm starts from the same weights
+        network = create(recipe.model, len(dataset.classes), norm, recipe.dropout, recipe.weights)
+        self.network = network.to(memory_format=torch.channels_last)
+        self.batches = self.training_batches(seed, device)
+        self.evaluation = [
+            evaluation_batches(images, dataset, recipe, device) for images in dataset.evaluation.values()
+        ]
+        self.objective = objective(self.network, recipe, len(self.classes), self.evaluation_names, self.batches, seed)
+
+    def training_batches(self, seed: int, device: torch.device) -> AnyTrainingBatches | DomainBatches:
+        """What an epoch trains on."""
+        return training_batches(self.dataset, self.recipe, seed, device)
+
+    def begin(self, folder: Path) -> None:
+        """Write sample images of every set."""
+        write_samples(folder / SAMPLES_FOLDER, self.dataset)
+
+    def facts(self) -> dict[str, Any]:
+        """See `Training.facts`."""
+        return {"data": self.data_facts()}
+
+    def data_facts(self) -> dict[str, Any]:
+        """Of the sets: name, source, sizes, classes, and images left out because they are broken."""
+        return {
+            "name": self.dataset.name,
+            "source": self.dataset.source,
+            "train": len(self.dataset.train),
+            "evaluation": {name: len(images) for name, images in self.dataset.evaluation.items()},
+            "classes": list(self.classes),
+            "skipped": [*self.dataset.skipped, *getattr(self.batches, "skipped", ())],  # streamed ones are late
+        }
+
+    def save(self, folder: Path, command: str) -> None:
+        """Write the weights."""
+        save_weights(folder / WEIGHTS_FILE, self.network, self.trained)
+
+
+class ClassifierTask(Task[C], Generic[C]):
+    """What trainings of classifiers have in common: they are checked, sized and timed alike."""
+
+    norms: ClassVar[Mapping[str, object]] = NORMS
+    objective: ClassVar[type[Classification]] = Classification
+
+    def __init__(self, loader: Loader) -> None:
+        super().__init__(loader)
+        self._costs: dict[tuple[object, ...], Cost] = {}
+
+    def check(self, recipe: C) -> None:
+        """Raise a `UserError` for an unknown data set, network or kind of weights."""
+        lookup("data set", recipe.dataset, data.DATASETS)
+        check_name(recipe.model)
+        check_weights(recipe.weights, recipe.model)
+
+    def size(self, recipe: C) -> tuple[int, int]:
+        """See `Task.size`."""
+        dataset = self.loader.dataset(recipe)
+        steps = steps_an_epoch(recipe, dataset)
+        if steps == 0:
+            domains = f" of each of {len(dataset.domains)} domains" if len(dataset.domains) > 1 else ""
+            raise UserError(
+                f"{dataset.name} has {len(dataset.train)} training pictures, fewer than one batch of "
+                f"{recipe.batch_size}{domains}: choose a smaller --batch_size"
             )
+        return steps, images_an_epoch(recipe, dataset)
+
+    def skipped(self, recipe: C) -> Sequence[str]:
+        """See `Task.skipped`."""
+        return self.loader.dataset(recipe).skipped
+
+    def seconds(self, recipe: C, norm: str) -> float:
+        """See `Task.seconds`; a network that was measured before is not measured again."""
+        dataset = self.loader.dataset(recipe)
+        own = int(dataset.train.images.shape[1]) if isinstance(dataset.train, ImageSet) else IMAGE_SIZE
+        size = recipe.image_size or own
+        key = (recipe.name, norm, len(dataset.classes), size)
+        trained = images_an_epoch(recipe, dataset)
+        if key not in self._costs:
+            settings = self.settings(recipe, trained)
+            self._costs[key] = measure_cost(recipe, norm, len(dataset.classes), settings, size)
+        return self._costs[key].epoch(trained, sum(len(images) for images in dataset.evaluation.values()))
+
+    def settings(self, recipe: C, images: int) -> Settings:
+        """See `Task.settings`."""
+        return choose_settings(recipe, images)
+
+    def training(self, recipe: C, norm: str, seed: int, settings: Settings) -> Training:
+        """See `Task.training`."""
+        return ClassifierTraining(recipe, norm, seed, self.loader.dataset(recipe), settings, self.objective)
+
+
+class ClassificationTask(ClassifierTask[ClassificationRecipe]):
+    """One data set, trained on and tested on."""
+
+
+TASK = ClassificationTask
+
+
+def images_an_epoch(recipe: ClassifierRecipe, dataset: Dataset) -> int:
+    """Images that go through the network in an epoch of training."""
+    return steps_an_epoch(recipe, dataset) * pictures_a_step(recipe, dataset)

@@ -1,0 +1,121 @@
+"""What becomes of one encoded picture on its way into a batch: decode, crop and resize in one pass, flip."""
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy
+from PIL import Image
+
+from binorm.experiments.common.images import open_image
+
+AREA = (0.08, 1.0)  # of the picture; this and the next are those that networks for ImageNet are trained with
+ASPECT = (3 / 4, 4 / 3)
+EVALUATION_SCALE = 256 / 224  # the short side over the side of the square that is cut from the middle
+
+Box = tuple[float, float, float, float]  # left, upper, right, lower, in pixels of the picture
+
+
+@dataclass(frozen=True)
+class ResizedCrop:
+    """A random part of the picture (8 to 100 % of its area, 3:4 to 4:3) becomes a square of ``size`` pixels."""
+
+    size: int
+    flip: bool
+
+    def __call__(self, data: bytes, random: numpy.random.Generator) -> numpy.ndarray:
+        """Encoded bytes -> uint8, (size, size, 3). Raises `BrokenImageError` for what cannot be decoded."""
+        pixels = cut(data, partial(resized_crop_box, random), self.size, sharpness=1)
+        return pixels[:, ::-1] if self.flip and random.random() < 0.5 else pixels
+
+
+@dataclass(frozen=True)
+class PaddedCrop:
+    """The picture at ``size`` pixels, padded by ``padding`` black pixels, of which a random window is cut."""
+
+    size: int
+    padding: int
+    flip: bool
+
+    def __call__(self, data: bytes, random: numpy.random.Generator) -> numpy.ndarray:
+        """Encoded bytes -> uint8, (size, size, 3). Raises `BrokenImageError` for what cannot be decoded."""
+        padded = numpy.pad(CentreCrop(self.size, self.size)(data), ((self.padding,) * 2, (self.padding,) * 2, (0, 0)))
+        row, column = random.integers(0, 2 * self.padding + 1, 2)
+        pixels: numpy.ndarray = padded[row : row + self.size, column : column + self.size]
+        return pixels[:, ::-1] if self.flip and random.random() < 0.5 else pixels
+
+
+@dataclass(frozen=True)
+class CentreCrop:
+    """The picture at ``short_side`` pixels, of which the square of ``size`` pixels in the middle is cut."""
+
+    size: int
+    short_side: int
+
+    def __call__(self, data: bytes) -> numpy.ndarray:
+        """Encoded bytes -> uint8, (size, size, 3). Raises `BrokenImageError` for what cannot be decoded."""
+        return cut(data, self._box, self.size, sharpness=2)
+
+    def _box(self, width: int, height: int) -> Box:
+        """The square in pixels of the original, where torchvision's Resize and CenterCrop would cut it."""
+        left, right = self._span(width, min(width, height))
+        upper, lower = self._span(height, min(width, height))
+        return left, upper, right, lower
+
+    def _span(self, length: int, short: int) -> tuple[float, float]:
+        resized = self.short_side * length // short
+        pixel = length / resized
+        start = round((resized - self.size) / 2) * pixel
+        return start, min(start + self.size * pixel, length)
+
+
+def resized_crop_box(random: numpy.random.Generator, width: int, height: int) -> Box:
+    """A random part of a picture with uniform area and log-uniform aspect ratio (Szegedy et al. 2015).
+
+    Shapes that stick out of the picture are drawn again; after ten of them it is the largest allowed part
+    in the middle.
+    """
+    for _ in range(10):
+        area = width * height * random.uniform(*AREA)
+        aspect = math.exp(random.uniform(math.log(ASPECT[0]), math.log(ASPECT[1])))
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            left, upper = int(random.integers(0, width - w + 1)), int(random.integers(0, height - h + 1))
+            return left, upper, left + w, upper + h
+    w, h = min(width, round(height * ASPECT[1])), min(height, round(width / ASPECT[0]))
+    left, upper = (width - w) // 2, (height - h) // 2
+    return left, upper, left + w, upper + h
+
+
+def ignore_metadata_warnings() -> None:
+    """Silence Pillow about damaged EXIF and the like, of which ImageNet has some; the pixels are whole.
+
+    Filters belong to the process, not to a thread: this is for the thread that starts the others.
+    """
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
+def cut(data: bytes, choose: Callable[[int, int], Box], size: int, sharpness: float) -> numpy.ndarray:
+    """Decode a picture and bring the box that ``choose(width, height)`` names to ``size`` x ``size`` pixels.
+
+    A JPEG is decoded at a half, a quarter or an eighth of its size where the box keeps ``sharpness * size`` pixels a
+    side. EXIF's orientation is ignored, as published accuracies on ImageNet have it.
+    """
+    with open_image(data) as image:
+        box = choose(*image.size)
+        enough = [
+            math.ceil(side * sharpness * size / (end - start))
+            for side, start, end in zip(image.size, box[:2], box[2:], strict=True)
+        ]
+        before = image.width
+        draft = image.draft(None, (enough[0], enough[1]))
+        image.load()
+        pixels = image if image.mode == "RGB" else image.convert("RGB")
+    if draft:
+        scale = draft[1][2] / before
+        box = (box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale)
+    if box == (0, 0, size, size) == (0, 0, *pixels.size):
+        return numpy.asarray(pixels)
+    return numpy.asarray(pixels.resize((size, size), Image.Resampling.BILINEAR, box=box))
