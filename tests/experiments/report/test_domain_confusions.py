@@ -5,9 +5,9 @@ import pytest
 from fake_domains import write_domain_run
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.report.domain_confusions import confusions, largest_changes, pair_of
 from binorm.experiments.report.figures.confusions import ConfusionRow, confusion_figure
 from binorm.experiments.report.figures.theme import SCREEN, for_print
+from binorm.experiments.report.parts.domain_confusions import confusions, largest_changes, pair_of
 from binorm.experiments.runs.domains import read_confusions, read_domain_runs, tasks_of
 
 HOSTILE = "--><script>alert(1)</script> $x_1$ &"

@@ -6,10 +6,10 @@ from fake_domains import write_features
 from safetensors.numpy import save_file
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.report import domain_features
-from binorm.experiments.report.domain_features import FEWEST, POINTS, feature_map
 from binorm.experiments.report.figures.features import LEGEND, FeatureMap, MapRow, feature_figure
 from binorm.experiments.report.figures.theme import SCREEN, for_print
+from binorm.experiments.report.parts import domain_features
+from binorm.experiments.report.parts.domain_features import FEWEST, POINTS, feature_map
 from binorm.experiments.runs.domains import Features, read_features
 
 HOSTILE = "--><script>alert(1)</script>"

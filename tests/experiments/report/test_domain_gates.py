@@ -4,8 +4,13 @@ import pytest
 from fake_domains import write_domain_run
 from scipy import stats
 
-from binorm.experiments.report.domain_gates import depths_and_shares, gate_comparisons, histogram_panels, histograms
 from binorm.experiments.report.figures.theme import for_print
+from binorm.experiments.report.parts.domain_gates import (
+    depths_and_shares,
+    gate_comparisons,
+    histogram_panels,
+    histograms,
+)
 from binorm.experiments.runs.domains import read_domain_runs
 
 LAYERS = ("stem", "stage1.0.norm", "stage2.0.norm")

@@ -5,8 +5,13 @@ import pytest
 from fake_domains import DOMAINS, write_domain_run
 from scipy import stats
 
-from binorm.experiments.report.domain_rows import accuracy_table, domain_rows, method_comparisons, norm_comparisons
-from binorm.experiments.report.published_domains import published_rows
+from binorm.experiments.report.parts.domain_rows import (
+    accuracy_table,
+    domain_rows,
+    method_comparisons,
+    norm_comparisons,
+)
+from binorm.experiments.report.parts.published_domains import published_rows
 from binorm.experiments.report.scores import leading
 from binorm.experiments.runs.domains import Task, read_domain_runs, tasks_of
 

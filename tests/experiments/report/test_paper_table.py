@@ -9,7 +9,7 @@ from scipy import stats
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.report.paper import blocks, write_table
-from binorm.experiments.report.paper_columns import read_columns
+from binorm.experiments.report.parts.paper_columns import read_columns
 
 BN = {"icdar2003-resnet8": (64.0, 65.0, 66.0), "chars74k-resnet8": (70.0, 71.0, 72.0)}
 BIN = {"icdar2003-resnet8": (67.0, 69.0, 69.5), "chars74k-resnet8": (71.0, 70.5, 75.0)}

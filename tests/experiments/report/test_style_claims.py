@@ -3,8 +3,8 @@ import math
 import pytest
 from fake_styles import CONTENT, STYLE, write_style_run, write_styles
 
+from binorm.experiments.report.parts.style_claims import alike, conclusion, digits_of, paper_claims, style_row
 from binorm.experiments.report.scores import Scores, norms_of, scores_of
-from binorm.experiments.report.style_claims import alike, conclusion, digits_of, paper_claims, style_row
 from binorm.experiments.report.stylization import loss_table
 from binorm.experiments.runs.reading import LOSSES, read_runs
 

@@ -6,23 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from binorm.experiments.recipes.domains import BASELINES
-from binorm.experiments.report import domain_gates, drawings, texts
+from binorm.experiments.report import drawings, texts
 from binorm.experiments.report.classification import cost_rows, cost_table, costs, figure_section, run_entries
-from binorm.experiments.report.domain_confusions import Confusions, confusion_figures, confusions
-from binorm.experiments.report.domain_features import DRAWN_TASKS, feature_figures
-from binorm.experiments.report.domain_gates import GateComparison, gate_comparisons
-from binorm.experiments.report.domain_notes import NOUNS, batch_statistics, domain_notes, summary
-from binorm.experiments.report.domain_rows import (
+from binorm.experiments.report.figures.theme import Output
+from binorm.experiments.report.notes import failures, origins, schedule_label
+from binorm.experiments.report.page import Block, Details, Figure, Gallery, Heading, Listing, Page, Section, Text
+from binorm.experiments.report.parts import domain_gates
+from binorm.experiments.report.parts.domain_confusions import Confusions, confusion_figures, confusions
+from binorm.experiments.report.parts.domain_features import DRAWN_TASKS, feature_figures
+from binorm.experiments.report.parts.domain_gates import GateComparison, gate_comparisons
+from binorm.experiments.report.parts.domain_notes import NOUNS, batch_statistics, domain_notes, summary
+from binorm.experiments.report.parts.domain_rows import (
     DomainRow,
     accuracy_table,
     domain_rows,
     method_comparisons,
     norm_comparisons,
 )
-from binorm.experiments.report.figures.theme import Output
-from binorm.experiments.report.notes import failures, origins, schedule_label
-from binorm.experiments.report.page import Block, Details, Figure, Gallery, Heading, Listing, Page, Section, Text
-from binorm.experiments.report.published_domains import PublishedRow, published_rows
+from binorm.experiments.report.parts.published_domains import PublishedRow, published_rows
 from binorm.experiments.report.scores import (
     BEST_ON_VALIDATION,
     LAST_EPOCH,

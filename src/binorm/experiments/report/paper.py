@@ -9,7 +9,7 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.text import duration, listed, seeds_text
 from binorm.experiments.report import notes, texts
 from binorm.experiments.report.page import Block, Command, Details, Facts, Page, Section, Text
-from binorm.experiments.report.paper_columns import Column, by_data, read_columns
+from binorm.experiments.report.parts.paper_columns import Column, by_data, read_columns
 from binorm.experiments.report.published import PROTOCOL
 from binorm.experiments.report.scores import (
     BASELINE,

@@ -17,9 +17,7 @@ from binorm.experiments.report.figures.theme import norm_colours
 from binorm.experiments.report.gates import share_text
 from binorm.experiments.report.notes import failures, machines, notes, origins, schedule_label
 from binorm.experiments.report.page import Block, Figure, Gallery, Heading, Page, Section, Text
-from binorm.experiments.report.scores import Scores, finished, leaders, norms_of, scores_of
-from binorm.experiments.report.significance import number
-from binorm.experiments.report.style_claims import (
+from binorm.experiments.report.parts.style_claims import (
     Claim,
     StyleRow,
     alike,
@@ -28,7 +26,15 @@ from binorm.experiments.report.style_claims import (
     paper_claims,
     style_row,
 )
-from binorm.experiments.report.style_gates import GateRow, gate_histograms, gate_rows, gate_sentence, read_classifier
+from binorm.experiments.report.parts.style_gates import (
+    GateRow,
+    gate_histograms,
+    gate_rows,
+    gate_sentence,
+    read_classifier,
+)
+from binorm.experiments.report.scores import Scores, finished, leaders, norms_of, scores_of
+from binorm.experiments.report.significance import number
 from binorm.experiments.report.table import Cell, Head, Row, Table
 from binorm.experiments.runs.reading import LOSSES, FinishedRun, Run, read_runs
 from binorm.experiments.style.picture_files import read_picture

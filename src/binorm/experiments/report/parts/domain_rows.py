@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from binorm.experiments.report.published_domains import PublishedRow
+from binorm.experiments.report.parts.published_domains import PublishedRow
 from binorm.experiments.report.scores import (
     BASELINE,
     COMPARED,

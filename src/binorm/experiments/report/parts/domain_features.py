@@ -12,11 +12,11 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from binorm.experiments.recipes.base import VALIDATION
 from binorm.experiments.recipes.domains import BASELINES
-from binorm.experiments.report.domain_confusions import pair_of
 from binorm.experiments.report.drawings import file_name
 from binorm.experiments.report.figures.features import Array, FeatureMap, MapRow, feature_figure
 from binorm.experiments.report.figures.theme import SCREEN, Output
 from binorm.experiments.report.page import Figure
+from binorm.experiments.report.parts.domain_confusions import pair_of
 from binorm.experiments.report.scores import finished, norms_of
 from binorm.experiments.runs.domains import (
     ADAPTATION,

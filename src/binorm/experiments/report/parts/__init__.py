@@ -1,0 +1,1 @@
+"""What one kind of report alone shows: its rows, comparisons, gates and notes."""
