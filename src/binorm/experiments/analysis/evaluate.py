@@ -59,7 +59,7 @@ def evaluate(checkpoint: Path, data_path: Path | None) -> Evaluation:
     network.to(device).to(memory_format=torch.channels_last).eval()
 
     def logits_of(batch: Tensor) -> Tensor:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, settings.precision == "bfloat16"):
+        with torch.inference_mode(), settings.autocast():
             logits: Tensor = network(batch).float()
         return logits
 

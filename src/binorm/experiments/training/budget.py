@@ -53,13 +53,13 @@ def _measure(recipe: ClassifierRecipe, norm: str, num_classes: int, settings: Se
 
     def step() -> None:
         optimizer.zero_grad()
-        with torch.autocast(device.type, torch.bfloat16, settings.precision == "bfloat16"):
+        with settings.autocast():
             loss = nn.functional.cross_entropy(network(images), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     def evaluate() -> None:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, settings.precision == "bfloat16"):
+        with torch.inference_mode(), settings.autocast():
             network(images)
 
     try:

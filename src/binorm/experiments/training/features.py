@@ -69,7 +69,7 @@ def _features(picked: ImageSet, tap: FeatureTap, size: int, dataset: Dataset, se
     images = resized(picked.images, (size, size)) if size else picked.images
     normalize = Normalizer(dataset, device)
     found = []
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, settings.precision == "bfloat16"):
+    with torch.inference_mode(), settings.autocast():
         for chunk in torch.split(images, CHUNK):
             found.append(tap(normalize(chunk.to(device)))[0].float())
     return torch.cat(found)

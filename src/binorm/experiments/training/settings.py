@@ -30,6 +30,10 @@ class Settings:
     compiled: bool
     threads: int
 
+    def autocast(self) -> torch.autocast:
+        """The context in which a network computes."""
+        return torch.autocast(self.device, torch.bfloat16, self.precision == "bfloat16")
+
     def __str__(self) -> str:
         how = "compiled" if self.compiled else "not compiled"
         return f"{self.device}, {self.precision}, channels_last, {how}, {self.threads} threads"
