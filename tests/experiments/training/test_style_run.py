@@ -68,7 +68,7 @@ def test_the_file_holds_the_trained_network(whole):
 def test_its_gates_are_shown_without_those_of_a_classifier(whole):
     layers, stages, development = gate_tables(whole)
     assert {"encoder.0.norm", "decoder.1.norm", "blocks.0.first.norm"} <= set(map(str, layers.columns[0].cells))
-    assert stages.title == "share of gates by stage"
+    assert str(stages.title) == "share of gates by stage"
     assert {"encoder", "blocks", "decoder"} <= set(map(str, stages.columns[0].cells))
     assert "0" in [str(cell).strip() for cell in development.columns[0].cells]
 
