@@ -43,14 +43,9 @@ class Transition(nn.Module):
 class DenseNetBC(StagedNetwork):
     """Three stages of (depth - 4) / 6 dense layers each, with transitions between them that halve the channels.
 
-    ``DenseNetBC(100, 12, ...)`` is DenseNet-BC with L = 100 and k = 12. Before the stages comes a 3x3 convolution with
-    2 ``growth`` channels, after them a norm and ReLU.
-
-    Args:
-        depth: L of the paper, 6n + 4.
-        growth: k of the paper, the channels that each layer adds.
-        num_classes: logits.
-        norm_layer: the norm, see `binorm.experiments.models.norms`.
+    ``DenseNetBC(100, 12, ...)`` is DenseNet-BC with L = 100 and k = 12: ``depth`` is 6n + 4, and each layer adds
+    ``growth`` channels. Before the stages comes a 3x3 convolution with 2 ``growth`` channels, after them a norm and
+    ReLU.
 
     Raises:
         UserError: for a depth that does not give whole layers.

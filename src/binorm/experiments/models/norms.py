@@ -209,9 +209,7 @@ def replace_batch_norms(network: nn.Module, name: str, norm: Norm, *, pretrained
 
 
 def replace_first_norms(network: nn.Module, name: str, norm: Norm, *, pretrained: bool = False) -> None:
-    """Replace in place the batch norm that comes first in each block, where ``norm`` has a layer of its own there.
-
-    If the network is ``pretrained``, the new ones take over what `replace_batch_norms` says, each channel its own.
+    """Replace the batch norm that comes first in each block, as `replace_batch_norms` does, if ``norm`` has one for it.
 
     Raises:
         UserError: if ``network``, called ``name``, has no such blocks.

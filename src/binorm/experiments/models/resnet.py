@@ -39,15 +39,7 @@ class Bottleneck(nn.Module):
 
     The 3x3 convolution, which has the stride, works on cardinality * base_width * channels / 256 channels in
     ``cardinality`` groups. The defaults are ResNet's bottleneck, a quarter of ``channels`` in one group; more groups
-    are ResNeXt's.
-
-    Args:
-        in_channels: of the input.
-        channels: of the output.
-        stride: of the 3x3 convolution and of the shortcut.
-        norm_layer: the norm, see `binorm.experiments.models.norms`.
-        cardinality: groups.
-        base_width: channels of one group where the block has 256 outputs.
+    are ResNeXt's, each of ``base_width`` channels where the block has 256 outputs.
     """
 
     def __init__(
