@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from binorm.experiments.common.errors import UserError
@@ -23,11 +22,7 @@ MISSING = 0.1  # share of the duration that may be absent before a file counts a
 
 
 def require_av() -> Any:
-    """PyAV.
-
-    Raises:
-        UserError: if it is not installed.
-    """
+    """PyAV; raises a `UserError` where it is not installed."""
     try:
         import av
     except ImportError as error:
@@ -55,10 +50,8 @@ class Step:
 class VideoReader:
     """An open video: its first video stream, with sound and subtitles as packets.
 
-    Attributes:
-        stream: the video stream.
-        others: the streams of sound and subtitles.
-        form: that of the first frame, once there was one.
+    ``stream`` is the video, ``others`` are sound and subtitles, and ``form`` is that of the first frame, once there was
+    one.
 
     Raises:
         UserError: if the file is missing, no video, damaged, or its frames have more than `MAX_PIXELS` pixels.
@@ -81,7 +74,7 @@ class VideoReader:
             ) from error
         try:
             self.stream = self._video_stream()
-            self.check_size(self.stream.codec_context.width, self.stream.codec_context.height)
+            self._check_size(self.stream.codec_context.width, self.stream.codec_context.height)
         except BaseException:
             self.close()
             raise
@@ -92,9 +85,7 @@ class VideoReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -133,7 +124,7 @@ class VideoReader:
                         step.packets.append(packet)
                     continue
                 for frame in packet.decode():
-                    self.check_size(frame.width, frame.height)
+                    self._check_size(frame.width, frame.height)
                     last = self._time(frame, last)
                     step.frame, step.time = frame, last
                     yield step
@@ -158,7 +149,7 @@ class VideoReader:
         pixels = first.turned(rgb.to_ndarray())
         return Step(decoded.packets, TimedFrame(pixels, decoded.time, int(frame.duration or 0)))
 
-    def check_size(self, width: int, height: int) -> None:
+    def _check_size(self, width: int, height: int) -> None:
         """Raise a `UserError` for frames that are too large."""
         if width * height > MAX_PIXELS:
             raise UserError(
