@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-from binorm.experiments.common.errors import UserError, lookup
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.common.tensors import read_safetensors
 
@@ -62,11 +62,6 @@ class LossNetwork(nn.Module):
                 if len(features) == len(set(names)):
                     break
         return features
-
-    def check(self, names: Sequence[str]) -> None:
-        """Raise a `UserError` where a layer in ``names`` is not here."""
-        for name in names:
-            lookup("layer of the loss network:", name, dict.fromkeys(self.names()))
 
 
 class _Convolution(nn.Conv2d):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from binorm.experiments.common.errors import lookup
 from binorm.experiments.style.training.loss_network import LossNetwork
 
 
@@ -60,7 +61,8 @@ class PerceptualLoss:
     def __init__(
         self, network: LossNetwork, style_image: Tensor, content_layers: Sequence[str], style_layers: Sequence[str]
     ) -> None:
-        network.check([*content_layers, *style_layers])
+        for name in (*content_layers, *style_layers):
+            lookup("layer of the loss network:", name, dict.fromkeys(network.names()))
         self.network = network
         self.content_layers, self.style_layers = tuple(content_layers), tuple(style_layers)
         with torch.no_grad():
