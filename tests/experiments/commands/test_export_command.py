@@ -6,8 +6,7 @@ import torch
 
 from binorm.experiments.cli import main
 from binorm.experiments.common.run_files import STYLE_FILE
-from binorm.experiments.style.drawing.gate_shift import shift_gates
-from binorm.experiments.style.network import StyleNetwork
+from binorm.experiments.style.network import StyleNetwork, shift_gates
 from binorm.experiments.style.style_file import StyleCard, load_style, save_style
 
 

@@ -1,7 +1,9 @@
 import re
+from colorsys import rgb_to_hls
 
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -17,6 +19,8 @@ from binorm.experiments.models.norms import (
     SwitchableNorm2d,
     replace_first_norms,
 )
+from binorm.experiments.report.figures import theme
+from binorm.experiments.runs.reading import norm_rank
 
 
 def _maps(*shape):
@@ -124,7 +128,7 @@ class Centred(nn.Module):
 
 @pytest.fixture
 def centred(monkeypatch):
-    monkeypatch.setitem(NORMS, "centred", Norm("centred", "Centred", "#123456", "nobody", Centred))
+    monkeypatch.setitem(NORMS, "centred", Norm("centred", "#123456", "nobody", Centred))
 
 
 @pytest.mark.usefixtures("centred")
@@ -145,6 +149,14 @@ def test_one_record_is_enough_for_the_command_line(tmp_path, capsys):
     assert re.search("unknown norm 'bmn', .*Known: bn, .*, centred", capsys.readouterr().err)
 
 
-def test_labels_and_colours_tell_norms_apart():
+@pytest.mark.usefixtures("centred")
+def test_one_record_is_enough_for_reports():
+    assert theme.norm_colours(["zeta", "centred", "bin"]) == {"bin": "#d55e00", "centred": "#123456", "zeta": "#6b6b6b"}
+    assert sorted(["alpha", "centred", "sn", "bin", "bn"], key=norm_rank) == ["bn", "bin", "sn", "centred", "alpha"]
+    assert rgb_to_hls(*to_rgb(theme._lighter("#123456")))[1] == pytest.approx(0.7, abs=0.01)  # on dark pages
+
+
+def test_names_and_colours_tell_norms_apart():
     assert all(name == norm.name and norm.source for name, norm in NORMS.items())
-    assert len({norm.label for norm in NORMS.values()}) == len({norm.colour for norm in NORMS.values()}) == len(NORMS)
+    assert len({norm.colour for norm in NORMS.values()}) == len(NORMS)
+    assert {norm.colour for norm in NORMS.values()} <= theme.DARK.keys()

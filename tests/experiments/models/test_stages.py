@@ -11,14 +11,14 @@ from binorm.experiments.models.densenet import DenseNetBC
 from binorm.experiments.models.norms import NORMS
 from binorm.experiments.models.preresnet import PreResNet, WideResNet
 from binorm.experiments.models.resnet import BasicBlock, CifarResNet, CifarResNeXt, ImageNetResNet
-from binorm.experiments.models.stages import blocks_per_stage, initialize_convolutions, residual_stage, stage_ends
+from binorm.experiments.models.stages import blocks_per_stage, initialize_convolutions, residual_stages, stage_ends
 
 
 def test_only_the_first_block_of_a_stage_changes_width_and_resolution():
-    stage = residual_stage(BasicBlock, 4, 8, 3, 2, NORMS["bn"].layer)
-    x = torch.randn(2, 4, 8, 8)
-    shapes = [tuple((x := block(x)).shape) for block in stage]
-    assert shapes == [(2, 8, 4, 4)] * 3
+    stages = residual_stages(BasicBlock, 3, (4, 8), (2, 3), NORMS["bn"].layer)
+    x = torch.randn(2, 3, 8, 8)
+    shapes = [tuple((x := block(x)).shape) for stage in stages.values() for block in stage]
+    assert shapes == [(2, 4, 8, 8)] * 2 + [(2, 8, 4, 4)] * 3
 
 
 @pytest.mark.parametrize(

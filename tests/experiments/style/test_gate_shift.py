@@ -3,7 +3,7 @@ import torch
 from random_styles import random_style_network
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.style.drawing.gate_shift import shift_gates
+from binorm.experiments.style.network import shift_gates
 
 
 def _gates(network):

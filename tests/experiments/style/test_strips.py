@@ -7,9 +7,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from binorm.experiments.style.drawing.affine import ChannelStatistics, norm_as_affine
-from binorm.experiments.style.drawing.pixels import network_input, network_output
 from binorm.experiments.style.drawing.strips import MIN_STRIP_ROWS, StripWalk, stylize_in_strips
-from binorm.experiments.style.network import STYLE_NORMS
+from binorm.experiments.style.network import STYLE_NORMS, network_input, network_output
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def test_strength_blends_photo_and_style(photo):
 def test_blending_in_parts_makes_no_difference(photo, monkeypatch):
     stylizer = Stylizer(random_style_network())
     at_once = stylizer(photo, 0.5)
-    monkeypatch.setattr("binorm.experiments.style.drawing.pixels.BLENDED_VALUES", 1000)
+    monkeypatch.setattr("binorm.experiments.style.drawing.stylizer.BLENDED_VALUES", 1000)
     assert numpy.array_equal(stylizer(photo, 0.5), at_once)
 
 

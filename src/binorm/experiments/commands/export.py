@@ -18,7 +18,7 @@ def _run(options: Namespace, command: str) -> int:
         raise UserError(f"--out should be a file that ends in .onnx (got {path})")
     network, card = load_style(_style(options.style))
     if options.gate:
-        from binorm.experiments.style.drawing.gate_shift import shift_gates
+        from binorm.experiments.style.network import shift_gates
 
         network = shift_gates(network, options.gate)
     export_onnx(network, path, card)

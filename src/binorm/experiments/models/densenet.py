@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from binorm.experiments.models.norms import NormLayer
-from binorm.experiments.models.stages import blocks_per_stage, initialize_convolutions
+from binorm.experiments.models.stages import StagedNetwork, blocks_per_stage
 
 
 class DenseLayer(nn.Module):
@@ -40,49 +40,26 @@ class Transition(nn.Module):
         return F.avg_pool2d(self.conv(self.norm(x)), 2)
 
 
-class DenseNetBC(nn.Module):
+class DenseNetBC(StagedNetwork):
     """Three stages of (depth - 4) / 6 dense layers each, with transitions between them that halve the channels.
 
-    ``DenseNetBC(100, 12, ...)`` is DenseNet-BC with L = 100 and k = 12. Before the stages a 3x3 convolution with 2
-    ``growth`` channels, after them a norm, ReLU, the mean over all pixels and a linear head. Convolutions start as
-    `initialize_convolutions` says.
-
-    Args:
-        depth: L of the paper, 6n + 4.
-        growth: k of the paper, the channels that each layer adds.
-        num_classes: logits.
-        norm_layer: the norm, see `binorm.experiments.models.norms`.
+    ``DenseNetBC(100, 12, ...)`` is DenseNet-BC with L = 100 and k = 12: ``depth`` is 6n + 4, and each layer adds
+    ``growth`` channels. Before the stages comes a 3x3 convolution with 2 ``growth`` channels, after them a norm and
+    ReLU.
 
     Raises:
         UserError: for a depth that does not give whole layers.
     """
 
     def __init__(self, depth: int, growth: int, num_classes: int, norm_layer: NormLayer) -> None:
-        super().__init__()
-        layers = blocks_per_stage(depth, 2, 4)
+        count = blocks_per_stage(depth, 2, 4)
         channels = 2 * growth
-        self.conv = nn.Conv2d(3, channels, 3, padding=1, bias=False)
-        self.stage1 = _stage(channels, growth, layers, norm_layer)
-        channels += layers * growth
-        self.transition1 = Transition(channels, channels // 2, norm_layer)
-        channels //= 2
-        self.stage2 = _stage(channels, growth, layers, norm_layer)
-        channels += layers * growth
-        self.transition2 = Transition(channels, channels // 2, norm_layer)
-        channels //= 2
-        self.stage3 = _stage(channels, growth, layers, norm_layer)
-        channels += layers * growth
-        self.norm = norm_layer(channels)
-        self.head = nn.Linear(channels, num_classes)
-        initialize_convolutions(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) pictures -> (N, num_classes) logits."""
-        x = self.transition1(self.stage1(self.conv(x)))
-        x = self.stage3(self.transition2(self.stage2(x)))
-        logits: Tensor = self.head(self.norm(x).mean((2, 3)))
-        return logits
-
-
-def _stage(in_channels: int, growth: int, layers: int, norm_layer: NormLayer) -> nn.Sequential:
-    return nn.Sequential(*(DenseLayer(in_channels + i * growth, growth, norm_layer) for i in range(layers)))
+        layers: dict[str, nn.Module] = {"conv": nn.Conv2d(3, channels, 3, padding=1, bias=False)}
+        for stage in (1, 2, 3):
+            inputs = range(channels, channels + count * growth, growth)
+            layers[f"stage{stage}"] = nn.Sequential(*(DenseLayer(each, growth, norm_layer) for each in inputs))
+            channels += count * growth
+            if stage < 3:
+                layers[f"transition{stage}"] = Transition(channels, channels // 2, norm_layer)
+                channels //= 2
+        super().__init__(layers | {"norm": norm_layer(channels)}, channels, num_classes)

@@ -19,12 +19,8 @@ class DomainStatistics(nn.Module):
     be called on both.
 
     Norms are all modules with ``running_mean`` and ``running_var``: batch norms, batch-instance norms and those built
-    on them. Convert norms before, not after.
-
-    Args:
-        network: not made a part of this module. One without such norms (instance norm has none) has nothing to be kept
-            apart, and computes the same for every domain.
-        domains: their names, each once.
+    on them. Convert norms before, not after. A network without such norms (instance norm has none) has nothing to be
+    kept apart, and computes the same for every domain.
 
     Raises:
         UserError: for no domains and one that is named twice.
@@ -53,9 +49,7 @@ class DomainStatistics(nn.Module):
     def of(self, domain: str) -> Iterator[None]:
         """Let the network use, and in training update, the running statistics of ``domain``.
 
-        Raises:
-            UserError: for an unknown domain.
-            RuntimeError: inside another ``of``.
+        Raises a `UserError` for an unknown domain, and a RuntimeError inside another ``of``.
         """
         self._check(domain, "of")
         self._active = domain
@@ -72,12 +66,7 @@ class DomainStatistics(nn.Module):
             self._active = None
 
     def store(self, domain: str) -> None:
-        """Copy the running statistics of ``domain`` into the network, as in saving a plain network.
-
-        Raises:
-            UserError: for an unknown domain.
-            RuntimeError: inside ``of``.
-        """
+        """Copy the running statistics of ``domain`` into the network, as for saving it; raises as ``of`` does."""
         self._check(domain, "store")
         for norm, place, buffer in self._places:
             getattr(norm, buffer).copy_(getattr(self, _key(domain, place)))

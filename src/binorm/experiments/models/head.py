@@ -36,26 +36,18 @@ def find_head(network: nn.Module, num_classes: int) -> str:
 
 def last_linear(module: nn.Module, num_outputs: int) -> str | None:
     """The name below ``module`` of its last linear layer with that many outputs, if any; "" for ``module`` itself."""
-    names = [
-        name
-        for name, each in module.named_modules()
-        if isinstance(each, nn.Linear) and each.out_features == num_outputs
-    ]
-    return names[-1] if names else None
+    modules: dict[str, nn.Module] = dict(module.named_modules())
+    for name, each in reversed(modules.items()):
+        if isinstance(each, nn.Linear) and each.out_features == num_outputs:
+            return name
+    return None
 
 
 class FeatureTap:
     """Calls a network and gives, besides its logits, the features: what its head sees, flattened to (N, D).
 
-    A hook on the head notes them, only in calls through the tap. The network's modules, names and state dict stay as
-    they are, and it can be compiled in place afterwards (``network.compile()``).
-
-    Args:
-        network: any network with a head that `find_head` finds.
-        num_classes: its outputs.
-
-    Raises:
-        UserError: as `find_head` does.
+    A hook on the head, which `find_head` finds or raises, notes them, only in calls through the tap. The network's
+    modules, names and state dict stay as they are, and it can be compiled in place afterwards (``network.compile()``).
 
     Example:
         >>> tap = FeatureTap(create("resnet20", 10), num_classes=10)

@@ -154,26 +154,14 @@ def _fixed_mix(num_features: int, *, apply_act: bool = True) -> nn.Module:
 
 @dataclass(frozen=True)
 class Norm:
-    """One norm. Its record in `NORMS` is all that networks, recipes and reports need to have it.
+    """One norm: all that networks, recipes and reports need to have it, in the order of `NORMS`."""
 
-    Attributes:
-        name: by which recipes, runs and commands call it.
-        label: its name in texts.
-        colour: its colour in figures, on a light page.
-        source: the paper.
-        layer: makes a norm of a network.
-        first_layer: makes those that come first in the blocks of the first three stages, where they are others than
-            ``layer``, which is batch norm then.
-        affine: whether it is one affine map a channel, given its statistics, as style networks need it.
-    """
-
-    name: str
-    label: str
-    colour: str
+    name: str  # by which recipes, runs, commands and reports call it
+    colour: str  # in figures on a light page
     source: str
     layer: NormLayer
-    first_layer: NormLayer | None = None
-    affine: bool = False
+    first_layer: NormLayer | None = None  # first in the blocks of stages 1 to 3, where ``layer``, batch norm, is not
+    affine: bool = False  # whether it is one affine map a channel, given its statistics, as style networks need it
 
 
 _BIN = "Nam & Kim, *Batch-Instance Normalization for Adaptively Style-Invariant Neural Networks*, NeurIPS 2018"
@@ -183,13 +171,13 @@ _SN = "Luo et al., *Differentiable Learning-to-Normalize via Switchable Normaliz
 NORMS: dict[str, Norm] = {
     norm.name: norm
     for norm in (
-        Norm("bn", "BN", "#0072b2", "Ioffe & Szegedy, *Batch Normalization*, ICML 2015", BatchNormAct2d, affine=True),
-        Norm("in", "IN", "#009e73", "Ulyanov et al., *Instance Normalization*, 2016", InstanceNormAct2d, affine=True),
-        Norm("bn+in", "BN+IN", "#b35c95", _BIN, _fixed_mix, affine=True),
-        Norm("bin", "BIN", "#d55e00", _BIN, BatchInstanceNormAct2d, affine=True),
-        Norm("gn", "GN", "#8a6d00", "Wu & He, *Group Normalization*, ECCV 2018", GroupNormAct),
-        Norm("ibn-a", "IBN-a", "#3b3f8f", _IBN, BatchNormAct2d, first_layer=InstanceBatchNormAct2d),
-        Norm("sn", "SN", "#7a4a2a", _SN, SwitchableNormAct2d),
+        Norm("bn", "#0072b2", "Ioffe & Szegedy, *Batch Normalization*, ICML 2015", BatchNormAct2d, affine=True),
+        Norm("in", "#009e73", "Ulyanov et al., *Instance Normalization*, 2016", InstanceNormAct2d, affine=True),
+        Norm("bn+in", "#b35c95", _BIN, _fixed_mix, affine=True),
+        Norm("bin", "#d55e00", _BIN, BatchInstanceNormAct2d, affine=True),
+        Norm("gn", "#8a6d00", "Wu & He, *Group Normalization*, ECCV 2018", GroupNormAct),
+        Norm("ibn-a", "#3b3f8f", _IBN, BatchNormAct2d, first_layer=InstanceBatchNormAct2d),
+        Norm("sn", "#7a4a2a", _SN, SwitchableNormAct2d),
     )
 }
 
@@ -221,9 +209,7 @@ def replace_batch_norms(network: nn.Module, name: str, norm: Norm, *, pretrained
 
 
 def replace_first_norms(network: nn.Module, name: str, norm: Norm, *, pretrained: bool = False) -> None:
-    """Replace in place the batch norm that comes first in each block, where ``norm`` has a layer of its own there.
-
-    If the network is ``pretrained``, the new ones take over what `replace_batch_norms` says, each channel its own.
+    """Replace the batch norm that comes first in each block, as `replace_batch_norms` does, if ``norm`` has one for it.
 
     Raises:
         UserError: if ``network``, called ``name``, has no such blocks.

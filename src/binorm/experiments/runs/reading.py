@@ -11,12 +11,11 @@ import yaml
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.run_files import CONFIG_FILE, GATES_FILE, METRICS_FILE, RUN_FILE, SAMPLES_FOLDER
+from binorm.experiments.models.norms import NORMS
 from binorm.experiments.recipes import recipe_class
 from binorm.experiments.recipes import task_of as task_in
 from binorm.experiments.runs.files import check, damaged, field, read_json, read_text
 from binorm.gates import HISTOGRAM_BINS
-
-DISPLAY_ORDER = ("bn", "in", "bn+in", "bin")
 
 STATUSES = ("running", "finished", "diverged")
 _SEED_FOLDER = re.compile(r"seed(0|[1-9]\d*)")
@@ -184,8 +183,8 @@ def task_of(folder: Path) -> str | None:
 
 
 def norm_rank(norm: str) -> tuple[int, str]:
-    """A sort key: the paper's norms in their order, then any other by name."""
-    return (DISPLAY_ORDER.index(norm) if norm in DISPLAY_ORDER else len(DISPLAY_ORDER), norm)
+    """A sort key: those of `NORMS` in their order, then any other by name."""
+    return (list(NORMS).index(norm) if norm in NORMS else len(NORMS), norm)
 
 
 def method_label(method: str) -> str:

@@ -25,13 +25,9 @@ CHECKED_SHAPES = ((1, 8, 8), (3, 33, 38), (1, 66, 51), (2, 64, 96))  # N, H, W; 
 def export_onnx(network: StyleNetwork, path: Path, card: StyleCard | None = None) -> None:
     """Write a network as ONNX: ``pictures``, (N, 3, H, W) float32 RGB in [0, 1] -> ``stylized``, the same shape.
 
-    N, H and W are free, from `StyleNetwork.MIN_SIZE` pixels on. ONNX Runtime has computed what the network computes,
-    at several sizes and up to `TOLERANCE`, before the file is put in place.
-
-    Args:
-        network: left as it is; exported as it computes in evaluation.
-        path: of the file, which needs no other.
-        card: what the file's metadata say: title, artist, date, source and norm.
+    N, H and W are free, from `StyleNetwork.MIN_SIZE` pixels on. The network, which stays as it is, is exported as it
+    computes in evaluation; the metadata say what the card says. ONNX Runtime has computed what the network computes, at
+    several sizes and up to `TOLERANCE`, before the file is put in place.
 
     Raises:
         UserError: without the ONNX packages, if ONNX Runtime computes something else, or if the file cannot be written.

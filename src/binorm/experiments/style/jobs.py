@@ -35,13 +35,9 @@ class Job:
 def plan_jobs(inputs: Sequence[Path], out: Path, style: str, picture_format: str = "keep") -> list[Job]:
     """The files to stylize and those to write: ``<out>/<folders below the input>/<stem>-<style><suffix>``.
 
-    Args:
-        inputs: pictures, videos, and folders, whose pictures are taken with those of their sub-folders; no hidden ones,
-            and not those of ``out`` if that is such a sub-folder.
-        out: folder of the results.
-        style: the style's name.
-        picture_format: ``png``, ``jpg``, ``webp``, or ``keep`` for that of the input, and png for those that are read
-            and not written.
+    Of folders, the pictures are taken with those of their sub-folders; no hidden ones, and not those of ``out`` if that
+    is such a sub-folder. ``picture_format`` is ``png``, ``jpg``, ``webp``, or ``keep`` for that of the input, and png
+    for those that are read and not written.
 
     Raises:
         UserError: for an input that is not there, a folder without pictures, two inputs with the same output, and an

@@ -1,5 +1,9 @@
-"""The feed-forward network that draws a picture anew in one style."""
+"""The feed-forward network that draws an image anew in one style, its input and output, and its gates."""
 
+import copy
+
+import numpy
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
@@ -10,13 +14,7 @@ STYLE_NORMS = tuple(name for name, norm in NORMS.items() if norm.affine)
 
 
 class ConvNorm(nn.Module):
-    """Nearest upsampling (if any), a convolution with reflected borders, a norm, and ReLU (if any).
-
-    Attributes:
-        conv: without bias, which the norm has.
-        norm: with its ReLU; called with what is added before that, if anything.
-        upsample: whether height and width are doubled first.
-    """
+    """Nearest upsampling (if any), a convolution without bias with reflected borders, a norm, and ReLU (if any)."""
 
     def __init__(
         self,
@@ -103,3 +101,41 @@ class StyleNetwork(nn.Module):
         x = self.decoder(self.blocks(self.encoder(2 * pictures - 1)))
         y: Tensor = self.last(x[..., : pictures.shape[-2], : pictures.shape[-1]])
         return y.sigmoid()
+
+
+def shift_gates(network: StyleNetwork, shift: float) -> StyleNetwork:
+    r"""A copy whose gates lie nearer to instance norm or to batch norm.
+
+    .. math:: \rho' = \rho \, (1 + s) \text{ for } s < 0, \quad \rho' = \rho + (1 - \rho) \, s \text{ for } s \ge 0
+
+    ``shift`` is s, from -1 (every gate 0: instance norm) over 0 (as trained) to 1 (every gate 1: batch norm).
+
+    Raises:
+        UserError: for a shift outside [-1, 1], and for any but 0 where the network's norm has no gates.
+    """
+    if not -1.0 <= shift <= 1.0:
+        raise UserError(f"the gates' shift should lie between -1 (all IN) and 1 (all BN) (got {shift})")
+    shifted = copy.deepcopy(network)
+    if shift == 0.0:
+        return shifted
+    gates = [value.data for name, value in shifted.named_parameters() if name.endswith(".gate")]
+    if not gates:
+        raise UserError(
+            f"a style network with the norm {network.norm_name!r} has no gates to shift (got {shift}): take 0, or a "
+            "style trained with 'bin'"
+        )
+    for gate in gates:
+        gate.clamp_(0.0, 1.0)
+        torch.lerp(gate, torch.full_like(gate, float(shift > 0)), abs(shift), out=gate)
+    return shifted
+
+
+def network_input(pixels: numpy.ndarray) -> Tensor:
+    """uint8 (H, W, 3) -> (1, 3, H, W) in [0, 1], float32 and channels_last."""
+    return torch.from_numpy(numpy.array(pixels, dtype=numpy.float32, order="C")).permute(2, 0, 1)[None].div_(255)
+
+
+def network_output(images: Tensor) -> numpy.ndarray:
+    """(1, 3, H, W) in [0, 1], which is overwritten -> uint8 (H, W, 3)."""
+    levels: numpy.ndarray = images[0].permute(1, 2, 0).mul_(255).round_().to(torch.uint8).contiguous().numpy()
+    return levels

@@ -3,8 +3,6 @@
 import io
 import math
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,67 +20,56 @@ LONGEST_SIDE = {"JPEG": 65_535, "WEBP": 16_383}
 ORIENTATION = 0x0112  # among the EXIF tags
 # The tags of a TIFF file that say something of the picture; the others say where in the file its pixels are.
 TIFF_TAGS = {
-    0x010E,
-    0x010F,
-    0x0110,
-    ORIENTATION,
-    0x011A,
-    0x011B,
-    0x0128,
-    0x0131,
-    0x0132,
-    0x013B,
-    0x8298,
-    0x8769,
-    0x8825,
-}
+    0x010E, 0x010F, 0x0110, ORIENTATION, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298, 0x8769, 0x8825,
+}  # fmt: skip
 LONGEST_JPEG_EXIF = 65_533  # bytes
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A decoded picture.
+    """A decoded picture."""
 
-    Attributes:
-        pixels: upright RGB, uint8 (H, W, 3).
-        alpha: opacity, uint8 (H, W), if it has any transparency.
-        icc_profile: of RGB, if there is one; sRGB is meant otherwise.
-        exif: with the orientation 1, if there is any.
-    """
-
-    pixels: numpy.ndarray
-    alpha: numpy.ndarray | None = None
-    icc_profile: bytes | None = None
-    exif: bytes | None = None
+    pixels: numpy.ndarray  # upright RGB, uint8 (H, W, 3)
+    alpha: numpy.ndarray | None = None  # opacity, uint8 (H, W), if it has any transparency
+    icc_profile: bytes | None = None  # of RGB, if there is one; sRGB is meant otherwise
+    exif: bytes | None = None  # with the orientation 1, if there is any
 
 
-def decode_picture(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
+def decode_picture(source: bytes | BinaryIO, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decode a PNG, JPEG, WebP, BMP, TIFF or GIF, of which the first frame is taken.
 
     Args:
-        data: the file's content.
+        source: the file's content, or the file.
         name: for messages.
         max_pixels: width times height, known before anything is decoded.
 
     Raises:
         UserError: for anything else, for damaged or truncated pictures, for larger ones, and for 32 bits a channel.
     """
-    with _opened(io.BytesIO(data), name, max_pixels) as image:
-        return _decoded(image, name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is looked at
+            # A picture that memory does not hold may be a whole one.
+            with open_image(source, READ_FORMATS, max_pixels, reraise=(MemoryError,)) as image:
+                return _decoded(image, name)
+    except NotAnImageError as error:
+        raise UserError(f"{name} is not a picture (expected PNG, JPEG, WebP, BMP, TIFF or GIF)") from error
+    except TooLargeImageError as error:
+        size = f"{error.size} pixels, " * bool(error.size)
+        limit = f"more than the {max_pixels / 1e6:g} megapixels that are taken: make it smaller"
+        raise UserError(f"{name} has {size}{limit}") from error
+    except BrokenImageError as error:
+        raise UserError(f"{name} is damaged: {error}") from error
 
 
-def read_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
-    """`decode_picture` of a file.
-
-    Raises:
-        UserError: as `decode_picture` does, and if there is no such file or it may not be read.
-    """
+def read_picture(path: Path) -> Picture:
+    """`decode_picture` of a file; raises a `UserError` as well if there is none or it may not be read."""
     try:
         file = path.open("rb")
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    with file, _opened(file, str(path), max_pixels) as image:
-        return _decoded(image, str(path))
+    with file:
+        return decode_picture(file, str(path))
 
 
 def encode_picture(picture: Picture, file_format: str) -> bytes:
@@ -140,25 +127,6 @@ def resize_picture(picture: Picture, long_side: int) -> Picture:
     return Picture(resized(picture.pixels), alpha, picture.icc_profile, picture.exif)
 
 
-@contextmanager
-def _opened(file: BinaryIO, name: str, max_pixels: int) -> Iterator[Image.Image]:
-    """A picture's file after its header; what goes wrong inside the context is the file's fault."""
-    too_large = f"more than the {max_pixels / 1e6:g} megapixels that are taken: make it smaller"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is looked at
-            # A picture that memory does not hold may be a whole one.
-            with open_image(file, READ_FORMATS, max_pixels, reraise=(MemoryError,)) as image:
-                yield image
-    except NotAnImageError as error:
-        raise UserError(f"{name} is not a picture (expected PNG, JPEG, WebP, BMP, TIFF or GIF)") from error
-    except TooLargeImageError as error:
-        size = f"{error.size} pixels, " * bool(error.size)
-        raise UserError(f"{name} has {size}{too_large}") from error
-    except BrokenImageError as error:
-        raise UserError(f"{name} is damaged: {error}") from error
-
-
 def _decoded(image: Image.Image, name: str) -> Picture:
     if image.mode in ("I", "F"):
         raise UserError(f"{name} has 32 bits a channel (expected 8 or 16): save it with 16 bits first")
@@ -166,7 +134,8 @@ def _decoded(image: Image.Image, name: str) -> Picture:
     image.load()
     exif = _take_exif(image)
     if image.mode.startswith("I;16"):
-        image = Image.fromarray(_eight_bits(numpy.asarray(image)))
+        values = numpy.asarray(image).astype(numpy.uint32)
+        image = Image.fromarray(((values + 128) // 257).astype(numpy.uint8))
     alpha = None
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
@@ -191,10 +160,6 @@ def _take_exif(image: Image.Image) -> bytes | None:
         return exif.tobytes()
     except Exception:  # nearly anything, as above
         return None
-
-
-def _eight_bits(values: numpy.ndarray) -> numpy.ndarray:
-    return ((values.astype(numpy.uint32) + 128) // 257).astype(numpy.uint8)
 
 
 def _to_rgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bytes | None]:

@@ -20,27 +20,16 @@ SHIPPED = Path(str(files("binorm.experiments.style"))) / "shipped"
 
 @dataclass(frozen=True)
 class StyleCard:
-    """What a style file says of itself.
-
-    Attributes:
-        title: of the picture that the style was learned from.
-        artist: who made it.
-        date: when, as text.
-        source: where its file came from.
-        norm: of the network.
-        width: of the network.
-        blocks: of the network.
-        trained_by: the command.
-    """
+    """What a style file says of itself, and of the picture that the style was learned from."""
 
     title: str
     artist: str
-    date: str
-    source: str
-    norm: str
+    date: str  # as text
+    source: str  # where the picture's file came from
+    norm: str  # of the network, as are the next two
     width: int
     blocks: int
-    trained_by: str
+    trained_by: str  # the command
 
 
 def style_names() -> list[str]:
@@ -81,10 +70,7 @@ def save_style(path: Path, network: StyleNetwork, card: StyleCard) -> None:
 
 
 def load_style(style: str | Path) -> tuple[StyleNetwork, StyleCard]:
-    """A style's network, in float32 and ready for use (``eval()``), and its card.
-
-    Args:
-        style: see `style_path`.
+    """The network of a style (see `style_path`), in float32 and ready for use (``eval()``), and its card.
 
     Raises:
         UserError: if there is no such style, or its file is damaged or something else.
@@ -96,7 +82,7 @@ def load_style(style: str | Path) -> tuple[StyleNetwork, StyleCard]:
         raise UserError(f"{path} describes a network of width {card.width} with {card.blocks} blocks: it is damaged")
     network = StyleNetwork(card.width, card.blocks, card.norm)
     try:
-        network.load_state_dict({name: _float32(value) for name, value in state.items()})
+        network.load_state_dict(state)  # copies into float32
     except RuntimeError as error:
         problem = " ".join(str(error).split())[:300]
         raise UserError(f"{path} does not hold the network that its header describes: {problem}") from error
@@ -106,15 +92,10 @@ def load_style(style: str | Path) -> tuple[StyleNetwork, StyleCard]:
 
 
 def _card(path: Path, metadata: dict[str, str]) -> StyleCard:
-    kinds = get_type_hints(StyleCard)
     try:
         given: dict[str, Any] = json.loads(metadata["binorm-style"])
-        return StyleCard(**{name: kind(given[name]) for name, kind in kinds.items()})
+        return StyleCard(**{name: kind(given[name]) for name, kind in get_type_hints(StyleCard).items()})
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} does not say what style it is: expected a {STYLE_FILE} of 'binorm train style'"
         ) from error
-
-
-def _float32(value: torch.Tensor) -> torch.Tensor:
-    return value.float() if value.is_floating_point() else value

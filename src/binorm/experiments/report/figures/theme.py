@@ -9,17 +9,18 @@ import io
 import itertools
 import warnings
 from collections.abc import Sequence
-from colorsys import hls_to_rgb
+from colorsys import hls_to_rgb, rgb_to_hls
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.models.norms import NORMS
 
 INK = "#5c6670"
 STRONG = "#1c2126"  # letters on a coloured ground
@@ -35,11 +36,18 @@ _COLOURS = {
     "#7a4a2a": "#cf9a73",
     "#6b6b6b": "#b0b0b0",
 }
-# The paper's norms in its order, which keep their colours in every report.
-NORM_COLOURS = {"bn": "#0072b2", "in": "#009e73", "bn+in": "#b35c95", "bin": "#d55e00"}
 # For what is neither norm nor stage: neighbours in this order are far apart in hue, also for the colour-blind.
 _CLASSES = ("#3b3f8f", "#8a6d00", "#b35c95", "#009e73", "#d55e00", "#0072b2", "#7a4a2a", "#6b6b6b")
-DARK = {INK: "#a3adb8", STRONG: "#e6e9ec", RULE: "#3a424b", **_COLOURS}
+
+
+def _lighter(colour: str) -> str:
+    """The same hue as it shows on a dark page."""
+    hue, _, saturation = rgb_to_hls(*to_rgb(colour))
+    return to_hex(hls_to_rgb(hue, 0.7, saturation))
+
+
+_NORM_TWINS = {norm.colour: _lighter(norm.colour) for norm in NORMS.values()}  # of those that the palette lacks
+DARK = {INK: "#a3adb8", STRONG: "#e6e9ec", RULE: "#3a424b", **_NORM_TWINS, **_COLOURS}
 FORMATS = ("pdf", "svg", "png")
 COLUMN_WIDTH = 3.35  # inches: one column of a two-column page
 FULL_WIDTH = 6.9  # inches: both columns
@@ -123,10 +131,9 @@ def for_print(file_format: str) -> Output:
 
 
 def norm_colours(norms: Sequence[str]) -> dict[str, str]:
-    """A colour for each norm: the paper's norms keep theirs in every report, others follow by name."""
-    others = sorted(set(norms) - NORM_COLOURS.keys())
-    palette = list(_COLOURS)
-    colours = NORM_COLOURS | _dealt(others, palette[len(NORM_COLOURS) :] + palette[: len(NORM_COLOURS)])
+    """A colour for each norm: that of its record in every report; norms without one follow by name."""
+    colours = {norm.name: norm.colour for norm in NORMS.values()}
+    colours |= _dealt(sorted(set(norms) - NORMS.keys()), list(reversed(_COLOURS)))
     return {norm: colour for norm, colour in colours.items() if norm in norms}
 
 

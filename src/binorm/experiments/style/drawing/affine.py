@@ -11,15 +11,11 @@ class ChannelStatistics:
     """Mean and biased variance of each channel of a map that comes in pieces.
 
     Pieces are merged in float64 (Chan, Golub & LeVeque, *Updating Formulae and a Pairwise Algorithm for Computing
-    Sample Variances*, 1979).
-
-    Attributes:
-        count: values of each channel so far.
-        mean: shape (C,), float64.
+    Sample Variances*, 1979). ``mean`` and ``variance`` are (C,).
     """
 
     def __init__(self, channels: int) -> None:
-        self.count = 0
+        self.count = 0  # values of each channel so far
         self.mean = torch.zeros(channels, dtype=torch.float64)
         self._squares = torch.zeros(channels, dtype=torch.float64)  # summed distances from the mean
 
@@ -36,7 +32,7 @@ class ChannelStatistics:
 
     @property
     def variance(self) -> Tensor:
-        """Shape (C,), float64."""
+        """Of all values so far."""
         return self._squares / self.count
 
 
@@ -58,12 +54,8 @@ def norm_as_affine(norm: nn.Module, statistics: ChannelStatistics) -> Affine:
     .. math:: y = \gamma \left( \rho \, \frac{x - \mu_r}{\sqrt{v_r + \epsilon}}
         + (1 - \rho) \, \frac{x - \mu}{\sqrt{v + \epsilon}} \right) + \beta
 
-    with the running statistics :math:`\mu_r, v_r` and those of the whole map. The gate ρ is 1 for batch norm and 0 for
-    instance norm.
-
-    Args:
-        norm: one of `binorm.experiments.style.network.STYLE_NORMS`.
-        statistics: of its whole input.
+    with the running statistics :math:`\mu_r, v_r` and the ``statistics`` of its whole input. The gate ρ is 1 for batch
+    norm and 0 for instance norm.
     """
     state = {name: tensor.detach().double() for name, tensor in norm.state_dict().items()}
     gate = state.get("gate", torch.full_like(statistics.mean, float("running_mean" in state))).clamp(0.0, 1.0)

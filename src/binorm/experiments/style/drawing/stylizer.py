@@ -1,28 +1,21 @@
-"""Pictures in a style, of any size."""
+"""Images in a style, of any size."""
 
 import numpy
 import torch
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.style.drawing.fast_convolutions import with_fast_convolutions
-from binorm.experiments.style.drawing.gate_shift import shift_gates
-from binorm.experiments.style.drawing.pixels import blend, network_input, network_output
 from binorm.experiments.style.drawing.strips import stylize_in_strips
-from binorm.experiments.style.network import StyleNetwork
+from binorm.experiments.style.network import StyleNetwork, network_input, network_output, shift_gates
 
 MAX_WHOLE_PIXELS = 4_000_000
+BLENDED_VALUES = 2**22  # at a time
 
 
 class Stylizer:
-    """Draws pictures in the style of a network.
+    """Draws images in the style of a network, which is left as it is, with its gates shifted (see `shift_gates`).
 
-    Args:
-        network: of a style; left as it is.
-        gate_shift: see `shift_gates`.
-        max_whole_pixels: larger pictures are drawn in strips: slower, with the same result, in bounded memory.
-
-    Raises:
-        UserError: as `shift_gates` does.
+    Those of more than ``max_whole_pixels`` are drawn in strips: slower, with the same result, in bounded memory.
     """
 
     def __init__(
@@ -33,14 +26,7 @@ class Stylizer:
         self._fast_network = with_fast_convolutions(self._network)
 
     def __call__(self, pixels: numpy.ndarray, strength: float = 1.0) -> numpy.ndarray:
-        """Stylize one picture.
-
-        Args:
-            pixels: RGB, uint8 (H, W, 3).
-            strength: s in (1 - s) * photo + s * stylized.
-
-        Returns:
-            A new array of the same shape.
+        """(1 - strength) * photo + strength * stylized, of one image: RGB, uint8 (H, W, 3) -> a new array like it.
 
         Raises:
             UserError: for a strength outside [0, 1].
@@ -52,7 +38,7 @@ class Stylizer:
         if strength == 0.0:
             return pixels.copy()
         stylized = self._draw(pixels)
-        return stylized if strength == 1.0 else blend(pixels, stylized, strength)
+        return stylized if strength == 1.0 else _blend(pixels, stylized, strength)
 
     def _draw(self, pixels: numpy.ndarray) -> numpy.ndarray:
         height, width = pixels.shape[:2]
@@ -70,3 +56,14 @@ def check_strength(strength: float) -> None:
     """Raise a `UserError` for a strength outside [0, 1]."""
     if not 0.0 <= strength <= 1.0:
         raise UserError(f"the strength should lie between 0 (the photo) and 1 (the style) (got {strength})")
+
+
+def _blend(photo: numpy.ndarray, stylized: numpy.ndarray, strength: float) -> numpy.ndarray:
+    """(1 - strength) * photo + strength * stylized, rounded; all uint8 (H, W, 3)."""
+    blended = numpy.empty_like(stylized)
+    step = max(1, BLENDED_VALUES // (3 * photo.shape[1]))
+    for top in range(0, len(photo), step):
+        part = slice(top, top + step)
+        mixed = photo[part] * numpy.float32(1 - strength) + stylized[part] * numpy.float32(strength)
+        blended[part] = numpy.rint(mixed)
+    return blended

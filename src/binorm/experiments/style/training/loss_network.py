@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-from binorm.experiments.common.errors import UserError, lookup
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.common.tensors import read_safetensors
 
@@ -21,13 +21,13 @@ MAX_WEIGHTS_BYTES = 2**30
 
 
 class LossNetwork(nn.Module):
-    """Features of pictures at named layers of a classifier whose weights never change.
+    """Features of images at named layers of a classifier whose weights never change.
 
     Layers are named as in the literature, after their ReLU: ``relu1_2`` of a VGG, ``conv1`` or ``fire4`` of SqueezeNet.
 
     Args:
         layers: convolutions (each followed by its ReLU), fire modules and poolings, by name, in order.
-        caffe: whether pictures go in as blue, green, red in 0 to 255 less their means (the weights of Caffe's zoo),
+        caffe: whether images go in as blue, green, red in 0 to 255 less their means (the weights of Caffe's zoo),
             instead of as red, green, blue normalized by ImageNet's means and deviations (torchvision's).
     """
 
@@ -47,12 +47,12 @@ class LossNetwork(nn.Module):
         """The layers whose features can be asked for."""
         return [_feature_name(name) for name in self.layers if not name.startswith("pool")]
 
-    def forward(self, pictures: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         """(N, 3, H, W), RGB in [0, 1] -> the features of each layer in ``names``, (N, C, H', W').
 
         Nothing behind the last of them is computed.
         """
-        x = 255 * pictures.flip(1) if self.caffe else pictures
+        x = 255 * images.flip(1) if self.caffe else images
         x = (x - self.mean) / self.std
         features: dict[str, Tensor] = {}
         for name, layer in self.layers.items():
@@ -62,11 +62,6 @@ class LossNetwork(nn.Module):
                 if len(features) == len(set(names)):
                     break
         return features
-
-    def check(self, names: Sequence[str]) -> None:
-        """Raise a `UserError` where a layer in ``names`` is not here."""
-        for name in names:
-            lookup("layer of the loss network:", name, dict.fromkeys(self.names()))
 
 
 class _Convolution(nn.Conv2d):
@@ -125,11 +120,8 @@ def _torchvision_vgg(name: str) -> LossNetwork:
         raise UserError(
             f"the weights of {name} cannot be downloaded ({error}): give a file of weights with --loss_network"
         ) from error
-    convolutions = [each for each in vgg.features if isinstance(each, nn.Conv2d)]
-    arrays: dict[str, Tensor] = {}
-    for each, layer in zip(convolutions, _vgg_names(VGG_CONVOLUTIONS[name]), strict=True):
-        assert each.bias is not None  # noqa: S101 - torchvision's VGGs without batch norm have biases
-        arrays |= {f"{layer}.weight": each.weight.detach(), f"{layer}.bias": each.bias.detach()}
+    names = [f"{layer}.{kind}" for layer in _vgg_names(VGG_CONVOLUTIONS[name]) for kind in ("weight", "bias")]
+    arrays = dict(zip(names, vgg.features.state_dict().values(), strict=True))
     return LossNetwork(_vgg(arrays, VGG_CONVOLUTIONS[name], Path(name)), caffe=False)
 
 

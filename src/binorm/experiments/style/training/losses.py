@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from binorm.experiments.common.errors import lookup
 from binorm.experiments.style.training.loss_network import LossNetwork
 
 
@@ -46,30 +47,26 @@ class Losses:
 
 
 class PerceptualLoss:
-    """What a stylized batch lacks of its photographs' content and of one picture's style.
+    """What a stylized batch lacks of its photographs' content and of one image's style.
 
     Every loss is relative (`relative_error`): content to the features of the batch's photographs, style to the Gram
-    matrices of the style picture. Weights then mean about the same for every loss network, layer and picture, which
-    they do not with Johnson et al.'s sums; the gradients' directions are the same for each layer.
-
-    Args:
-        network: the loss network.
-        style_picture: (1, 3, H, W), RGB in [0, 1].
-        content_layers: names of layers whose features should stay.
-        style_layers: names of layers whose Gram matrices should become those of the style picture.
+    matrices of the style image, (1, 3, H, W), RGB in [0, 1]. Weights then mean about the same for every loss network,
+    layer and image, which they do not with Johnson et al.'s sums; the gradients' directions are the same for each
+    layer. Layers are named as in `LossNetwork`.
 
     Source: Johnson, Alahi & Fei-Fei, *Perceptual Losses for Real-Time Style Transfer and Super-Resolution*, ECCV 2016,
     section 3.2.
     """
 
     def __init__(
-        self, network: LossNetwork, style_picture: Tensor, content_layers: Sequence[str], style_layers: Sequence[str]
+        self, network: LossNetwork, style_image: Tensor, content_layers: Sequence[str], style_layers: Sequence[str]
     ) -> None:
-        network.check([*content_layers, *style_layers])
+        for name in (*content_layers, *style_layers):
+            lookup("layer of the loss network:", name, dict.fromkeys(network.names()))
         self.network = network
         self.content_layers, self.style_layers = tuple(content_layers), tuple(style_layers)
         with torch.no_grad():
-            features = network(style_picture, self.style_layers)
+            features = network(style_image, self.style_layers)
             self.style_grams = {name: gram_matrix(each) for name, each in features.items()}
 
     def __call__(self, stylized: Tensor, photographs: Tensor) -> Losses:

@@ -30,15 +30,10 @@ PREFETCH_BATCHES = 2
 
 @dataclass(frozen=True)
 class Photographs:
-    """Encoded photographs.
+    """Encoded photographs."""
 
-    Attributes:
-        source: the folder or zip.
-        names: of the pictures, relative to it.
-    """
-
-    source: Path
-    names: tuple[str, ...]
+    source: Path  # the folder or zip
+    names: tuple[str, ...]  # relative to it
     _read: Callable[[str], bytes]
 
     def __len__(self) -> int:
@@ -75,11 +70,6 @@ class PhotographBatches:
     ``image_size`` pixels of its photograph (as far as it has so many), brought to ``image_size``, mirrored half of the
     time. Everything is drawn from seed and position alone, so that a resumed run sees the same, with any number of
     threads. A photograph that cannot be decoded is replaced by another, and named in ``skipped``.
-
-    Args:
-        photographs: what to train on.
-        recipe: says batch size, image size, period and flip.
-        seed: of the run.
     """
 
     def __init__(self, photographs: Photographs, recipe: StylizationRecipe, seed: int) -> None:

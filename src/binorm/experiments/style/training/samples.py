@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from binorm.experiments.common.files import replacing
+from binorm.experiments.style.network import network_input, network_output
 
 NAMES = ("china", "flower")
 
@@ -47,10 +48,8 @@ def _stylized(network: nn.Module) -> Iterator[tuple[str, numpy.ndarray, numpy.nd
     network.eval()
     try:
         for name, photograph in sample_photographs().items():
-            pixels = torch.from_numpy(photograph.copy()).to(device)
             with torch.no_grad():
-                stylized: Tensor = network(pixels.permute(2, 0, 1)[None].float() / 255)[0]
-            rounded = (255 * stylized.float()).round().clamp(0, 255).byte().permute(1, 2, 0)
-            yield name, photograph, rounded.cpu().numpy()
+                stylized: Tensor = network(network_input(photograph).to(device))
+            yield name, photograph, network_output(stylized.float().cpu())
     finally:
         network.train(training)

@@ -17,40 +17,24 @@ HD_LINES = 720  # from here on an unnamed matrix is BT.709, below BT.601, as pla
 
 @dataclass(frozen=True, eq=False)
 class TimedFrame:
-    """One upright frame.
-
-    Attributes:
-        pixels: uint8 (H, W, 3), RGB.
-        time: when it is shown, in the stream's time base.
-        duration: for how long, 0 if the file does not say.
-    """
+    """One upright frame."""
 
     pixels: Pixels
-    time: int
-    duration: int
+    time: int  # when it is shown, in the stream's time base
+    duration: int  # for how long, 0 if the file does not say
 
 
 @dataclass(frozen=True)
 class FrameForm:
-    """The form of a decoded frame: its size, how YUV stands for RGB (FFmpeg's numbers), and how players turn it.
+    """The form of a decoded frame: its size, how YUV stands for RGB (FFmpeg's numbers), and how players turn it."""
 
-    Attributes:
-        width: as decoded, before it is turned.
-        height: as decoded.
-        matrix: of YUV, 2 for unspecified, as for the next two.
-        primaries: of RGB.
-        transfer: characteristic of RGB.
-        color_range: 1 for limited, 2 for full, 0 for unspecified.
-        display: the 3x3 display matrix.
-    """
-
-    width: int
+    width: int  # as decoded, before it is turned; so is the height
     height: int
-    matrix: int
+    matrix: int  # of YUV, 2 for unspecified, as for the next two
     primaries: int
     transfer: int
-    color_range: int
-    display: tuple[int, ...]
+    color_range: int  # 1 for limited, 2 for full, 0 for unspecified
+    display: tuple[int, ...]  # the 3x3 display matrix
 
     @classmethod
     def of(cls, frame: "av.VideoFrame") -> "FrameForm":

@@ -1,11 +1,9 @@
 """Videos as upright frames with their times, and the packets of their sound and subtitles between them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.style.picture_files import MAX_PIXELS
@@ -23,11 +21,7 @@ MISSING = 0.1  # share of the duration that may be absent before a file counts a
 
 
 def require_av() -> Any:
-    """PyAV.
-
-    Raises:
-        UserError: if it is not installed.
-    """
+    """PyAV; raises a `UserError` where it is not installed."""
     try:
         import av
     except ImportError as error:
@@ -35,17 +29,15 @@ def require_av() -> Any:
     return av
 
 
-@dataclass(eq=False)
-class Decoded:
-    """A decoded frame (none at the end), its time, and the packets of other streams that came before it."""
+class Decoded(NamedTuple):
+    """Packets of other streams, the decoded frame after them (none at the end), and its time."""
 
+    packets: "list[av.Packet[Any]]"
     frame: "av.VideoFrame | None" = None
     time: int = 0
-    packets: "list[av.Packet[Any]]" = field(default_factory=list)
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
+class Step(NamedTuple):
     """What to write next: packets of other streams, then a frame (none at the end)."""
 
     packets: "list[av.Packet[Any]]"
@@ -55,10 +47,8 @@ class Step:
 class VideoReader:
     """An open video: its first video stream, with sound and subtitles as packets.
 
-    Attributes:
-        stream: the video stream.
-        others: the streams of sound and subtitles.
-        form: that of the first frame, once there was one.
+    ``stream`` is the video, ``others`` are sound and subtitles, and ``form`` is that of the first frame, once there was
+    one.
 
     Raises:
         UserError: if the file is missing, no video, damaged, or its frames have more than `MAX_PIXELS` pixels.
@@ -81,7 +71,7 @@ class VideoReader:
             ) from error
         try:
             self.stream = self._video_stream()
-            self.check_size(self.stream.codec_context.width, self.stream.codec_context.height)
+            self._check_size(self.stream.codec_context.width, self.stream.codec_context.height)
         except BaseException:
             self.close()
             raise
@@ -92,9 +82,7 @@ class VideoReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -123,42 +111,42 @@ class VideoReader:
     def decoded(self) -> Iterator[Decoded]:
         """Every frame in the order of its time, each with the packets before it; then the packets after the last."""
         av = require_av()
-        step, last, end = Decoded(), None, 0.0
+        packets: list[Any] = []
+        last, end = None, 0.0
         try:
             for packet in self.container.demux([self.stream, *self.others]):
                 if packet.pts is not None:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 if packet.stream is not self.stream:
                     if packet.dts is not None:
-                        step.packets.append(packet)
+                        packets.append(packet)
                     continue
                 for frame in packet.decode():
-                    self.check_size(frame.width, frame.height)
+                    self._check_size(frame.width, frame.height)
                     last = self._time(frame, last)
-                    step.frame, step.time = frame, last
-                    yield step
-                    step = Decoded()
+                    yield Decoded(packets, frame, last)
+                    packets = []
         except av.FFmpegError as error:
             raise UserError(f"{self.path} is damaged at about {end:.1f} s ({error.strerror}): get it again") from error
         if last is None:
             raise UserError(f"{self.path} holds no frame that can be decoded: it is damaged, get it again")
         self._check_end(end)
-        yield step
+        yield Decoded(packets)
 
     def to_rgb(self, decoded: Decoded) -> Step:
         """A decoded frame as upright RGB of the first frame's size; for one thread."""
-        frame = decoded.frame
+        packets, frame, time = decoded
         if frame is None:
-            return Step(decoded.packets, None)
+            return Step(packets, None)
         form = FrameForm.of(frame)
         self.form = first = self.form or form
         rgb = self._reformatter.reformat(
             frame, first.width, first.height, "rgb24", src_colorspace=form.known_matrix, dst_color_range=2
         )
         pixels = first.turned(rgb.to_ndarray())
-        return Step(decoded.packets, TimedFrame(pixels, decoded.time, int(frame.duration or 0)))
+        return Step(packets, TimedFrame(pixels, time, int(frame.duration or 0)))
 
-    def check_size(self, width: int, height: int) -> None:
+    def _check_size(self, width: int, height: int) -> None:
         """Raise a `UserError` for frames that are too large."""
         if width * height > MAX_PIXELS:
             raise UserError(

@@ -21,26 +21,15 @@ AHEAD = 3  # frames that may wait for the network, and for the encoder; of 50 me
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What came of a video.
-
-    Attributes:
-        frames: in it.
-        seconds: that the work took.
-        width: of the new video.
-        height: of the new video; both can be one pixel less than the old, where the encoder needs even sizes.
-        frames_per_second: of the work.
-        flicker: mean absolute change of the new video from frame to frame, in levels of 255, over the pixels that
-            hardly change in the old; nan where there are none.
-        left_out: subtitles that the container of the new video cannot hold, in words.
-    """
+    """What came of a video."""
 
     frames: int
-    seconds: float
-    width: int
+    seconds: float  # of work
+    width: int  # one pixel less than the old video's, as may be the height, where the encoder needs even sizes
     height: int
-    frames_per_second: float
-    flicker: float
-    left_out: tuple[str, ...] = ()
+    frames_per_second: float  # of work
+    flicker: float  # see `Flicker`
+    left_out: tuple[str, ...] = ()  # subtitles that the container of the new video cannot hold, in words
 
 
 def stylize_video(
@@ -53,17 +42,9 @@ def stylize_video(
 ) -> VideoFacts:
     """Draw every frame of a video anew; times of frames, sound and subtitles stay as they are.
 
-    The video is turned upright; it is H.264 (``.mp4``, ``.mov``, ``.mkv``) or VP9 (``.webm``). Sound and subtitles are
-    copied, not encoded anew.
-
-    Args:
-        source: the video.
-        target: the new file, which is put in place when it is whole.
-        stylizer: uint8 (H, W, 3) and a strength -> uint8 (H, W, 3).
-        strength: handed to the stylizer.
-        consistency: in [0, 1], how much of the last output is kept where the input stands still; see
-            `binorm.experiments.style.video.consistency.Steadying`.
-        progress: called after each frame with how many are done, and how many there probably are.
+    The video is turned upright; it is H.264 (``.mp4``, ``.mov``, ``.mkv``) or VP9 (``.webm``), and is put in place when
+    it is whole. Sound and subtitles are copied, not encoded anew. ``consistency``, in [0, 1], is that of `Steadying`;
+    ``progress`` is called after each frame with how many are done, and how many there probably are.
 
     Raises:
         UserError: if the source is no whole video of a reasonable size, its sound does not fit into the target's

@@ -30,16 +30,11 @@ def check_target(target: Path) -> None:
 
 
 class VideoWriter:
-    """Encodes frames into an open file.
+    """Encodes frames into an open, seekable file.
 
-    Args:
-        file: seekable, open for writing.
-        target: names the container by its suffix, and the file in messages.
-        reader: the video whose time base, colours, sound and subtitles are carried over.
-        form: that of its frames.
-
-    Attributes:
-        left_out: streams that the container cannot hold, in words.
+    ``target`` names the container by its suffix, and the file in messages. Time base, colours, sound and subtitles are
+    those of the ``reader``, whose frames have the ``form``. ``left_out`` are streams that the container cannot hold, in
+    words.
 
     Raises:
         UserError: if the container cannot hold the sound as it is, or no encoder is at hand.
