@@ -8,6 +8,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table as TerminalTable
 from rich.text import Text as TerminalText
 
+from binorm.experiments.common.console import CONSOLE
 from binorm.experiments.report.page import Listing, Page, Text
 from binorm.experiments.report.table import Cell, Row, Table
 
@@ -45,8 +46,9 @@ def terminal_tables(table: Table) -> list[TerminalTable]:
     Small lines stand behind their figures where there is room, else below them.
     """
     table = table.plain
-    for each in (_in_lines(table), table):
-        if _fits(each, range(len(table.columns))):
+    places = range(len(table.columns))
+    for each, width in ((_in_lines(table), min(WIDTH, CONSOLE.width)), (table, WIDTH)):
+        if _fits(each, places, width):
             return [_terminal_table(each)]
     if not table.groups and any(row.head.group for row in table.rows):
         table = table.turned("")
@@ -79,8 +81,8 @@ def _terminal_blocks(table: Table) -> list[list[int]]:
     return blocks
 
 
-def _fits(table: Table, places: Sequence[int]) -> bool:
-    return Console(width=10 * WIDTH).measure(_terminal_table(table.select(places))).maximum <= WIDTH
+def _fits(table: Table, places: Sequence[int], width: int = WIDTH) -> bool:
+    return Console(width=10 * WIDTH).measure(_terminal_table(table.select(places))).maximum <= width
 
 
 def _terminal_table(table: Table) -> TerminalTable:
