@@ -86,7 +86,7 @@ def test_a_damaged_file_is_named_with_the_way_out(tmp_path, file, content):
 def test_metrics_that_lack_epochs_are_damaged(tmp_path, cut):
     path = write_run(tmp_path, "bn", 0) / "metrics.csv"
     path.write_text("\n".join(path.read_text().splitlines()[cut]))
-    with pytest.raises(UserError, match="epochs 1 to 4"):
+    with pytest.raises(UserError, match="epochs should rise evenly to 4"):
         read_run(path.parent)
 
 

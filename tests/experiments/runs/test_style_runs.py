@@ -102,9 +102,9 @@ def test_a_damaged_record_is_named(tmp_path, changes, problem):
     [
         (lambda text: "", "the columns step, seconds"),
         (lambda text: text.replace("content", "contents"), "the columns content are missing"),
-        (lambda text: text.splitlines()[0], "rise to 300 and end at 0"),
-        (lambda text: "\n".join(text.splitlines()[:-1]), "rise to 300 and end at 200"),
-        (lambda text: "\n".join((*text.splitlines()[:2], *text.splitlines()[1:])), "rise to 300"),
+        (lambda text: text.splitlines()[0], "rise evenly to 300; there are 0 rows"),
+        (lambda text: "\n".join(text.splitlines()[:-1]), "rise evenly to 300; there are 2 rows, the last at 200"),
+        (lambda text: "\n".join((*text.splitlines()[:2], *text.splitlines()[1:])), "rise evenly to 300"),
         (lambda text: text[:-30], "a row is cut short"),
         (lambda text: text.replace("0.001", "quick"), "could not convert"),
     ],

@@ -35,6 +35,9 @@ class Recipe:
 
     LEAST: ClassVar[dict[str, float]] = {"batch_size": 1, "image_size": 0, "lr": 0, "gate_lr_scale": 0}
     NOT_OPTIONS: ClassVar[frozenset[str]] = frozenset({"name", "title"})  # fields that the command line does not set
+    PATHS: ClassVar[tuple[str, ...]] = ()  # fields that may hold a path of this machine
+    UNIT: ClassVar[str] = "epoch"  # of training time; a field of its plural holds the length, one of full_ that in full
+    METRICS: ClassVar[tuple[str, ...]] = ()  # columns that every run's metrics have, besides unit, seconds and speed
 
     name: str
     title: str

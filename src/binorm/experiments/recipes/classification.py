@@ -38,6 +38,7 @@ class ClassifierRecipe(Recipe):
         | {"epochs": 1, "batch_size": 2, "momentum": 0, "weight_decay": 0, "head_lr_scale": 0}
         | {"lr_decay": 0, "crop_padding": 0, "dropout": 0}
     )
+    METRICS: ClassVar[tuple[str, ...]] = ("learning_rate", "train_loss", "train_accuracy")
     SHARES: ClassVar[tuple[str, ...]] = ("dropout",)  # fields that should be below 1
     NOT_OPTIONS: ClassVar[frozenset[str]] = Recipe.NOT_OPTIONS | {"full_epochs"}
 
@@ -78,7 +79,7 @@ class ClassifierRecipe(Recipe):
     @property
     def length(self) -> tuple[int, int, str]:
         """See `Recipe.length`."""
-        return self.epochs, self.full_epochs, "epoch"
+        return self.epochs, self.full_epochs, self.UNIT
 
     def shortened(self, epochs: int) -> Self:
         """The same recipe over another number of epochs: milestones move with it, ``full_epochs`` stays."""

@@ -39,6 +39,9 @@ class StylizationRecipe(Recipe):
         | {f"{name}_weight": 0 for name in ("content", "style", "variation")}
     )
     NOT_OPTIONS: ClassVar[frozenset[str]] = Recipe.NOT_OPTIONS | {"full_steps"}
+    PATHS: ClassVar[tuple[str, ...]] = ("style", "loss_network")
+    UNIT: ClassVar[str] = "step"
+    METRICS: ClassVar[tuple[str, ...]] = ("content", "style", "variation", "total")
 
     steps: int
     task: str = "stylization"
@@ -81,7 +84,7 @@ class StylizationRecipe(Recipe):
     @property
     def length(self) -> tuple[int, int, str]:
         """See `Recipe.length`."""
-        return self.steps, self.full_steps, "step"
+        return self.steps, self.full_steps, self.UNIT
 
     @property
     def style_name(self) -> str:

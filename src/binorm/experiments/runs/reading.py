@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,16 +14,14 @@ from binorm.experiments.common.run_files import CONFIG_FILE, GATES_FILE, METRICS
 from binorm.experiments.models.norms import NORMS
 from binorm.experiments.recipes import recipe_class
 from binorm.experiments.recipes import task_of as task_in
+from binorm.experiments.recipes.base import Recipe, field_names
 from binorm.experiments.runs.files import check, damaged, field, read_json, read_text
 from binorm.gates import HISTOGRAM_BINS
 
 STATUSES = ("running", "finished", "diverged")
 _SEED_FOLDER = re.compile(r"seed(0|[1-9]\d*)")
-STYLIZATION = "stylization"
 LOSSES = ("content", "style", "variation")  # of style trainings, unweighted
 SINGLE = "only-"  # what the folders of networks begin with that are trained on one domain, beside mixed training
-_METRICS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "seconds", "images_per_second")
-_STYLE_METRICS = ("step", "seconds", "images_per_second", *LOSSES, "total")
 
 
 @dataclass(frozen=True)
@@ -223,18 +221,11 @@ def read_run(folder: Path, method: str = "", task: str = "") -> Run:
         if status == "running":
             status, reason = "unfinished", "still running, or cut short: the same command takes it up again"
         return Run(folder, method, task, norm, seed, status, record.reason or reason, record)
-    config = _read_config(folder / CONFIG_FILE)
-    if task_in(config) == STYLIZATION:
+    kind, config = _read_config(folder / CONFIG_FILE)
+    if "style" in field_names(kind):
         style = _read_style(field(read_json(path), "style", dict, path), path)
         record = replace(record, data={**record.data, "style": style})
-        metrics = _read_metrics(folder / METRICS_FILE, _STYLE_METRICS)
-        _check_steps(folder / METRICS_FILE, metrics, config["steps"])
-    else:
-        for count in field(record.data, "evaluation", dict, path).values():
-            check(isinstance(count, int), path, "data.evaluation should map names to counts")
-        columns = (f"{name}_{kind}" for name in record.data["evaluation"] for kind in ("loss", "accuracy"))
-        metrics = _read_metrics(folder / METRICS_FILE, (*_METRICS, *columns))
-        _check_epochs(folder / METRICS_FILE, metrics, config["epochs"])
+    metrics = _read_metrics(folder / METRICS_FILE, kind, _evaluation_sets(record, path), config[f"{kind.UNIT}s"])
     layers, history = read_gates(folder / GATES_FILE)
     samples = {image.stem: image for image in sorted((folder / SAMPLES_FOLDER).glob("*.png"))}
     place = (folder, method, task, norm, seed, record.status, "")
@@ -280,20 +271,27 @@ def _check_domains(domains: Any, path: Path) -> None:
     check(fine and isinstance(domains.get("target"), str | None), path, "data.domains is of another make")
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    """The fields of a run's recipe; one that came after the run had its default then."""
+def _evaluation_sets(record: RunRecord, path: Path) -> list[str]:
+    sets = record.data.get("evaluation", {})
+    fine = isinstance(sets, dict) and all(isinstance(count, int) for count in sets.values())
+    check(fine, path, "data.evaluation should map names to counts")
+    return list(sets)
+
+
+def _read_config(path: Path) -> tuple[type[Recipe], dict[str, Any]]:
+    """A run's kind of recipe, and its fields; one that came after the run had its default then."""
     try:
         config: Any = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         raise damaged(path, f"it is not YAML ({' '.join(str(error).split())})") from error
     check(isinstance(config, dict), path, "it should hold the fields of a recipe")
-    stylizes = task_in(config) == STYLIZATION
-    for length in ("steps", "full_steps") if stylizes else ("epochs", "full_epochs"):
+    kind = recipe_class(task_in(config))
+    for length in {f"{kind.UNIT}s", f"full_{kind.UNIT}s"} & set(field_names(kind)):
         field(config, length, int, path)
-    if stylizes:  # in which folder of this machine files lay is nobody's business
-        return {**config, **{key: _file_name(field(config, key, str, path)) for key in ("style", "loss_network")}}
-    choices = fields(recipe_class(task_in(config)))
-    return {**{each.name: each.default for each in choices if each.default is not MISSING}, **config}
+    # In which folder of this machine files lay is nobody's business.
+    names = {key: _file_name(field(config, key, str, path)) for key in kind.PATHS}
+    defaults = {each.name: each.default for each in fields(kind) if each.default is not MISSING}
+    return kind, {**defaults, **config, **names}
 
 
 def _read_style(style: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -306,10 +304,14 @@ def _file_name(path: str) -> str:
     return PurePosixPath(path.replace("\\", "/")).name
 
 
-def _read_metrics(path: Path, expected: tuple[str, ...]) -> dict[str, tuple[float, ...]]:
-    """The columns of metrics.csv; none without a row."""
+def _read_metrics(
+    path: Path, kind: type[Recipe], evaluation_sets: Sequence[str], length: int
+) -> dict[str, tuple[float, ...]]:
+    """The columns of metrics.csv, whose first counts evenly to the run's length."""
     rows = list(csv.reader(read_text(path).splitlines()))
     header = rows[0] if rows else []
+    evaluated = (f"{name}_{what}" for name in evaluation_sets for what in ("loss", "accuracy"))
+    expected = (kind.UNIT, "seconds", "images_per_second", *kind.METRICS, *evaluated)
     missing = [column for column in expected if column not in header]
     check(not missing, path, f"the columns {', '.join(missing)} are missing")
     try:
@@ -317,19 +319,15 @@ def _read_metrics(path: Path, expected: tuple[str, ...]) -> dict[str, tuple[floa
     except ValueError as error:
         raise damaged(path, str(error)) from error
     check(all(len(row) == len(header) for row in values), path, "a row is cut short")
-    return dict(zip(header, zip(*values, strict=True), strict=True)) if values else {}
-
-
-def _check_epochs(path: Path, metrics: Mapping[str, tuple[float, ...]], epochs: int) -> None:
-    counted = metrics.get("epoch", ())
-    problem = f"it should count the epochs 1 to {epochs} and has {len(counted)} rows"
-    check(counted == tuple(range(1, epochs + 1)) and epochs > 0, path, problem)
-
-
-def _check_steps(path: Path, metrics: Mapping[str, tuple[float, ...]], steps: int) -> None:
-    counted = metrics.get("step", (0.0,))
-    rising = all(before < after for before, after in zip((0.0, *counted), counted, strict=False))
-    check(rising and counted[-1] == steps, path, f"its steps should rise to {steps} and end at {counted[-1]:g}")
+    metrics = dict(zip(header, zip(*values, strict=True), strict=True)) if values else {}
+    counted = metrics.get(kind.UNIT, (0.0,))
+    stride = max(counted[0], 1.0)
+    even = counted == tuple(stride * place for place in range(1, len(counted) + 1))
+    problem = (
+        f"its {kind.UNIT}s should rise evenly to {length}; there are {len(values)} rows, the last at {counted[-1]:g}"
+    )
+    check(even and counted[-1] == length, path, problem)
+    return metrics
 
 
 def read_gates(path: Path) -> tuple[tuple[GateLayer, ...], tuple[GatePoint, ...]]:

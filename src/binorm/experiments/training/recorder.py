@@ -62,7 +62,7 @@ class Recorder(Callback):
         objective, epochs = self.training.objective, trainer.current_epoch + 1
         self.rows.append(
             {
-                objective.unit: objective.position(epochs),
+                objective.recipe.UNIT: objective.position(epochs),
                 "learning_rate": round(self._learning_rate, 12),
                 "seconds": round(seconds, 3),
                 **evaluation,
@@ -91,7 +91,8 @@ class Recorder(Callback):
     def summary(self) -> str:
         """The last epoch in words."""
         objective, row = self.training.objective, self.rows[-1]
-        done = f"{objective.unit} {row[objective.unit]}/{objective.position(self._epochs)}"
+        unit = objective.recipe.UNIT
+        done = f"{unit} {row[unit]}/{objective.position(self._epochs)}"
         return f"{done}  {objective.summary(row)}"
 
     def _note_gates(self, epoch: int) -> None:

@@ -22,7 +22,6 @@ class Objective(LightningModule, ABC):
     """What a run minimizes: besides the steps of training, what the recorder and the progress display ask for."""
 
     recipe: Recipe
-    unit: ClassVar[str] = "epoch"  # of training time: the first column of a run's metrics
     digits: ClassVar[int] = 6  # that a metric is rounded to
 
     def position(self, epochs: int) -> int:

@@ -33,7 +33,6 @@ class Stylization(Objective):
     ``style``, ``variation``, ``total`` (weighted) and ``style_<layer>``.
     """
 
-    unit: ClassVar[str] = "step"
     digits: ClassVar[int] = 8
 
     recipe: StylizationRecipe
