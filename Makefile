@@ -24,7 +24,7 @@ lint: $(READY)
 	@echo "Checking that what is imported is declared, and that imports point downwards."
 	@$(BIN)/deptry src tools benchmarks
 	@$(BIN)/deptry tests tests/demo tests/distributed tests/experiments --exclude .venv --ignore DEP002,DEP004
-	@$(BIN)/lint-imports --no-cache --quiet
+	@$(BIN)/lint-imports --no-cache
 
 $(READY): pyproject.toml $(KERNELS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
