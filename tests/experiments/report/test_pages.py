@@ -26,7 +26,7 @@ from binorm.experiments.report.page import (
 )
 from binorm.experiments.report.significance import PairedDifference
 from binorm.experiments.report.table import Cell, Head, Row, Table, drawn, reach
-from binorm.experiments.report.terminal import WIDTH, as_terminal
+from binorm.experiments.report.terminal import WIDTH, TerminalPage
 from binorm.experiments.report.written import Written, write_page
 
 HOSTILE = "<script>alert(1)</script>|`*x*`[bold]$&"
@@ -46,7 +46,7 @@ def page(*blocks, **options):
 
 
 def shown(*blocks, width=80, **options):
-    return printed(Written(Path(), as_terminal(page(*blocks, **options)), True), width)
+    return printed(Written(Path(), TerminalPage(page(*blocks, **options)), True), width)
 
 
 def test_a_table_is_the_same_in_every_form():
@@ -126,7 +126,7 @@ def test_nothing_from_outside_is_markup():
     markdown = as_markdown(found)
     assert "<script" not in markdown
     assert r"&lt;script&gt;alert(1)&lt;/script&gt;\|\`\*x\*\`\[bold\]\$&amp;" in markdown
-    assert "[bold]" in printed(Written(Path(), as_terminal(found), True))
+    assert "[bold]" in printed(Written(Path(), TerminalPage(found), True))
 
 
 def test_the_page_reaches_for_nothing():

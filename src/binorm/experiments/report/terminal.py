@@ -1,14 +1,13 @@
 """What a terminal shows of a report, and the tables that it shows alone."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table as TerminalTable
 from rich.text import Text as TerminalText
 
-from binorm.experiments.common.console import CONSOLE
 from binorm.experiments.report.page import Listing, Page, Text
 from binorm.experiments.report.table import Cell, Row, Table
 
@@ -16,8 +15,22 @@ WIDTH = 100  # characters of a terminal that a table may take
 _NAME_WIDTH = 34  # of a row's name; longer ones go on below
 
 
-def as_terminal(page: Page) -> RenderableType:
-    """Title, schedule and notes with the tables and sentences that are for the terminal, within `WIDTH` columns."""
+@dataclass(frozen=True)
+class TerminalPage:
+    """What a terminal of any width shows of a page: title, schedule and notes, with its tables and sentences."""
+
+    page: Page
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """A grid of at most `WIDTH` columns."""
+        grid = TerminalTable.grid(padding=(0, 0, 1, 0))
+        grid.add_column(max_width=WIDTH)
+        for part in _parts(self.page, min(WIDTH, options.max_width)):
+            grid.add_row(part)
+        yield grid
+
+
+def _parts(page: Page, room: int) -> list[RenderableType]:
     blocks = [block for block in page.blocks() if getattr(block, "terminal", "")]
     parts: list[RenderableType] = [TerminalText(page.title, style="bold")]
     if page.schedule:
@@ -26,28 +39,23 @@ def as_terminal(page: Page) -> RenderableType:
         parts.append(TerminalText(page.summary))
     for block in blocks:
         if isinstance(block, Table):
-            parts += terminal_tables(block)
+            parts += terminal_tables(block, room)
         elif isinstance(block, Text):
             parts.append(TerminalText(block.text))
         elif isinstance(block, Listing):
             parts.append(TerminalText("\n".join(f"  {item}" for item in block.items)))
     parts += [TerminalText(page.fact)] if page.fact else []
-    parts += [TerminalText(f"Note: {note}", style="yellow") for note in page.notes]
-    grid = TerminalTable.grid(padding=(0, 0, 1, 0))
-    grid.add_column(max_width=WIDTH)
-    for part in parts:
-        grid.add_row(part)
-    return grid
+    return parts + [TerminalText(f"Note: {note}", style="yellow") for note in page.notes]
 
 
-def terminal_tables(table: Table) -> list[TerminalTable]:
+def terminal_tables(table: Table, room: int = WIDTH) -> list[TerminalTable]:
     """One table where it fits, else one with rows for columns if that does, else some of the columns in each.
 
-    Small lines stand behind their figures where there is room, else below them.
+    Small lines stand behind their figures where ``room`` columns hold them, or the first of them, else below.
     """
     table = table.plain
     places = range(len(table.columns))
-    for each, width in ((_in_lines(table), min(WIDTH, CONSOLE.width)), (table, WIDTH)):
+    for each, width in ((_in_line(table, None), room), (_in_line(table, 1), room), (table, WIDTH)):
         if _fits(each, places, width):
             return [_terminal_table(each)]
     if not table.groups and any(row.head.group for row in table.rows):
@@ -55,15 +63,16 @@ def terminal_tables(table: Table) -> list[TerminalTable]:
     return [_terminal_table(table.select(block)) for block in _terminal_blocks(table)]
 
 
-def _in_lines(table: Table) -> Table:
-    """With the small lines of each row behind its figures: ``+4.00 (+1.78 to +6.22, higher, p = 0.016)``."""
+def _in_line(table: Table, count: int | None) -> Table:
+    """With so many small lines of each cell, or all, behind its figure: ``+4.00 (+1.78 to +6.22, higher)``."""
     rows = []
     for row in table.rows:
         head = replace(row.head, text=", ".join((row.head.text, *row.head.lines)), small=())
-        cells = [
-            replace(cell, text=f"{cell.text} ({', '.join(cell.lines)})" if cell.lines else cell.text, small=())
-            for cell in row.cells
-        ]
+        cells = []
+        for cell in row.cells:
+            behind = cell.lines[:count]
+            text = f"{cell.text} ({', '.join(behind)})" if behind else cell.text
+            cells.append(replace(cell, text=text, small=cell.lines[len(behind) :]))
         rows.append(Row(head, tuple(cells)))
     return replace(table, rows=tuple(rows))
 

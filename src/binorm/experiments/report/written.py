@@ -7,7 +7,7 @@ from rich.console import RenderableType
 
 from binorm.experiments.common.files import write_bytes_atomically, write_text_atomically
 from binorm.experiments.report.page import FIGURES_FOLDER, Page, as_html, as_json, as_markdown
-from binorm.experiments.report.terminal import as_terminal
+from binorm.experiments.report.terminal import TerminalPage
 
 
 @dataclass(frozen=True)
@@ -30,4 +30,4 @@ def write_page(page: Page, folder: Path, name: str = "report") -> Written:
     write_text_atomically(folder / f"{name}.md", as_markdown(page))
     write_text_atomically(folder / f"{name}.json", as_json(page))
     write_text_atomically(folder / f"{name}.html", as_html(page))
-    return Written(folder / f"{name}.html", as_terminal(page), page.finished)
+    return Written(folder / f"{name}.html", TerminalPage(page), page.finished)
