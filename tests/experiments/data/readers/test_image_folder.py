@@ -7,6 +7,7 @@ from PIL import Image
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import BrokenImageError
+from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.readers import image_folder
 from binorm.experiments.data.readers.file_tree import open_tree
 from binorm.experiments.data.readers.image_folder import (
@@ -14,7 +15,6 @@ from binorm.experiments.data.readers.image_folder import (
     check_memory,
     decode,
     find_pictures,
-    is_picture,
     read_pictures,
 )
 

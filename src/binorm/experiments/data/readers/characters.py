@@ -13,12 +13,13 @@ from typing import Any
 from xml.parsers import expat
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.dataset import Dataset
 from binorm.experiments.data.readers.cache import Splits, cached
 from binorm.experiments.data.readers.entry import Entry
 from binorm.experiments.data.readers.examination import Examined, examine_files
 from binorm.experiments.data.readers.file_tree import FileTree, open_tree
-from binorm.experiments.data.readers.image_folder import Labelled, is_picture, label_files, read_pictures
+from binorm.experiments.data.readers.image_folder import Labelled, label_files, read_pictures
 
 SIZE = 32
 FOLDERS = (

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.domains import choose, few
 from binorm.experiments.data.readers.file_tree import FileTree
-from binorm.experiments.data.readers.image_folder import Labelled, is_picture
+from binorm.experiments.data.readers.image_folder import Labelled
 
 EXPECTED = "<domain>/<class>/<picture>.jpg or .png"
 UNSPLIT = "all"

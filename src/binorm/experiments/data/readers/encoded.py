@@ -13,10 +13,10 @@ import numpy
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import BrokenImageError
+from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.dataset import EncodedImage
 from binorm.experiments.data.processes import WHOLE, Process
 from binorm.experiments.data.readers.file_tree import DAMAGE
-from binorm.experiments.data.readers.image_folder import is_picture
 
 SHUFFLE_BUFFER = 2000  # pictures of shards that are in memory to be shuffled: about 200 MB of ImageNet
 

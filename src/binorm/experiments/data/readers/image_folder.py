@@ -10,11 +10,11 @@ from PIL import Image
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import BrokenImageError, open_image
+from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.domains import few
 from binorm.experiments.data.readers.file_tree import DamagedFileError, FileTree
 
-EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp"}
 MAX_MEMORY_BYTES = 8 * 2**30  # of one split's decoded pictures
 
 Labelled = dict[str, list[tuple[str, int]]]
@@ -27,12 +27,6 @@ class DecodedSplit:
 
     images: ImageSet
     skipped: tuple[str, ...]
-
-
-def is_picture(name: str) -> bool:
-    """Whether a file's name ends as a picture's does; not so for the hidden copies that macOS adds to archives."""
-    file = PurePosixPath(name)
-    return file.suffix.lower() in EXTENSIONS and not file.name.startswith(".") and "__MACOSX" not in file.parts
 
 
 def check_memory(count: int, size: tuple[int, int]) -> None:

@@ -12,12 +12,12 @@ import numpy
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
+from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.dataset import Dataset, EncodedSet
 from binorm.experiments.data.domains import few
 from binorm.experiments.data.readers.encoded import EncodedFiles
 from binorm.experiments.data.readers.entry import Entry
 from binorm.experiments.data.readers.file_tree import DAMAGE, folder_reader, zip_reader
-from binorm.experiments.data.readers.image_folder import is_picture
 from binorm.experiments.data.readers.shards import looks_like_shards, read_shards
 
 SPLITS = ("train", "val")

@@ -21,8 +21,8 @@ import numpy
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import BrokenImageError, open_image
+from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.readers.file_tree import FileTree
-from binorm.experiments.data.readers.image_folder import is_picture
 
 SIDE = 28
 SEEDS = {"train": 0, "test": 1}

@@ -10,12 +10,13 @@ from pathlib import Path, PurePosixPath
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
+from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.dataset import Dataset
 from binorm.experiments.data.readers.cache import Splits, cached
 from binorm.experiments.data.readers.entry import Entry
 from binorm.experiments.data.readers.examination import Examined, examine_files
 from binorm.experiments.data.readers.file_tree import FileTree, open_tree
-from binorm.experiments.data.readers.image_folder import Labelled, is_picture, read_pictures
+from binorm.experiments.data.readers.image_folder import Labelled, read_pictures
 
 SIZE = 64
 CLASSES = 200

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import BrokenImageError
+from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.common.threads import in_threads
 from binorm.experiments.data.batches.seeds import picture_generator
 from binorm.experiments.data.batches.transforms import Box, cut, ignore_metadata_warnings
 from binorm.experiments.data.processes import default_threads
 from binorm.experiments.data.readers.encoded import read_encoded
 from binorm.experiments.data.readers.file_tree import folder_reader, open_tree, zip_reader
-from binorm.experiments.data.readers.image_folder import is_picture
 from binorm.experiments.recipes.stylization import StylizationRecipe
 
 LARGEST_PART = 2.0  # the side of a part over image_size, in pixels of the photograph, as far as the photograph has them
