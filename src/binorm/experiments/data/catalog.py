@@ -4,9 +4,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 from binorm.experiments.common.errors import UserError, lookup
-from binorm.experiments.data.dataset import Dataset
-from binorm.experiments.data.domains import DomainSet
+from binorm.experiments.data.dataset import Dataset, ImageSet
+from binorm.experiments.data.domains import DomainSet, few
 from binorm.experiments.data.entries import DATASETS
 from binorm.experiments.data.readers.entry import DomainEntry, Entry
 
@@ -27,7 +29,10 @@ def load(name: str, path: Path | None, image_size: int = 0) -> Dataset:
     """
     entry = lookup("data set", name, DATASETS)
     _check_size(entry, image_size)
-    return entry.load(path if path is not None or not entry.needs else locate(name), image_size)
+    loaded = entry.load(path if path is not None or not entry.needs else locate(name), image_size)
+    sets = [loaded.train, *loaded.evaluation.values()]
+    check_classes(entry, loaded.classes, [each.labels for each in sets if isinstance(each, ImageSet)], loaded.source)
+    return loaded
 
 
 def load_domains(
@@ -52,7 +57,34 @@ def load_domains(
     """
     entry = _with_domains(lookup("data set", name, DATASETS))
     _check_size(entry, image_size)
-    return entry.load_domains(path or locate(name), image_size, shared_classes, only)
+    loaded = entry.load_domains(path or locate(name), image_size, shared_classes, only)
+    parts = [part for domain in loaded.domains.values() for part in (domain.train, domain.test)]
+    if not shared_classes:  # which keeps as many as there are
+        check_classes(entry, loaded.classes, [part.labels for part in parts], loaded.source)
+    return loaded
+
+
+def check_classes(entry: Entry, classes: Sequence[str], labels: Sequence[Tensor], source: str) -> None:
+    """Raise a `UserError` for a published set without some of its classes, and for any set of a single class.
+
+    Args:
+        entry: which set.
+        classes: that the data name.
+        labels: of its pictures in memory, each (N,).
+        source: where it was read from, for people.
+    """
+    present = {classes[label] for each in labels for label in set(each.tolist())} if labels else set(classes)
+    own = "for a part of a set, or pictures of your own, give --dataset folder (or domains)"
+    if entry.classes and entry.streamed is False and len(present) != entry.classes:
+        absent = [name for name in classes if name not in present]
+        raise UserError(
+            f"{source} has pictures of {len(present)} classes ({few(sorted(present), 6)}), but {entry.name} has "
+            f"{entry.classes}{f': without {few(absent, 6)}' if absent else ''}. Is it whole? Else {own}"
+        )
+    if len(present) < 2:
+        raise UserError(
+            f"{source} has pictures of one class alone ({few(sorted(present), 6)}): there is nothing to tell apart"
+        )
 
 
 def domain_names(name: str, path: Path | None) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.data.alike import first_alike
 from binorm.experiments.data.processes import WHOLE, Process
 from binorm.experiments.recipes.base import VALIDATION
 
@@ -57,6 +58,10 @@ class EncodedImage(NamedTuple):
 class EncodedSet(Protocol):
     """Labelled pictures that stay encoded (JPEG, PNG) until a batch needs them: data sets too large for memory."""
 
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever names, sizes in bytes or labels of the pictures do; not with the place where they lie."""
+
     def __len__(self) -> int:
         """How many pictures there are, over all processes."""
 
@@ -84,6 +89,7 @@ class Dataset:
         mean: per colour channel, of pixels in [0, 1]; subtracted before the network sees a picture.
         std: per colour channel, of pixels in [0, 1]; divided by.
         skipped: training pictures that could not be decoded, by name.
+        remarks: what else there is to know of this copy, a sentence each, such as what was left out.
         domains: names of the domains that the training pictures are of, where these are told apart.
         train_domains: int64, (len(train),), the place in ``domains`` of each training picture's.
         target: unlabelled pictures that are trained on as well.
@@ -97,6 +103,7 @@ class Dataset:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     skipped: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     train_domains: Tensor | None = None
     target: UnlabelledSet | None = None
@@ -106,7 +113,8 @@ def hold_out(dataset: Dataset, share: float) -> Dataset:
     """Move ``share`` of the training pictures to an evaluation set named ``validation``, after the others.
 
     The same pictures for every norm, seed and machine: they are drawn class by class from a fixed seed, at least one of
-    each class that has two. A share of 0 changes nothing.
+    each class that has two. Equal pictures stay together, on the side of the first of them. A share of 0 changes
+    nothing.
 
     Raises:
         UserError: for a data set that is streamed or has a validation set of that name already.
@@ -117,13 +125,19 @@ def hold_out(dataset: Dataset, share: float) -> Dataset:
         raise UserError(f"{dataset.name} is streamed from disk and cannot be split: leave --validation out")
     if VALIDATION in dataset.evaluation:
         raise UserError(f"{dataset.name} has a validation set of its own: leave --validation out")
-    labels = dataset.train.labels
+    labels, first = dataset.train.labels, first_alike(dataset.train.images)
+    distinct = first == torch.arange(len(labels))
     generator = torch.Generator().manual_seed(0)
     held = torch.zeros(len(labels), dtype=torch.bool)
     for label in range(len(dataset.classes)):
-        places = (labels == label).nonzero()[:, 0]
+        places = ((labels == label) & distinct).nonzero()[:, 0]
         count = min(max(round(share * len(places)), 1), len(places) - 1) if len(places) > 1 else 0
         held[places[torch.randperm(len(places), generator=generator)[:count]]] = True
+    held = held[first]
+    repeated = len(labels) - int(distinct.sum())
+    remarks = (f"{repeated:,} pictures equal others: the split that we draw keeps equal ones together",) * bool(
+        repeated
+    )
     parts = [ImageSet(dataset.train.images[mask], labels[mask]) for mask in (~held, held)]
     evaluation = {**dataset.evaluation, VALIDATION: parts[1]}
-    return replace(dataset, train=parts[0], evaluation=evaluation)
+    return replace(dataset, train=parts[0], evaluation=evaluation, remarks=dataset.remarks + remarks)

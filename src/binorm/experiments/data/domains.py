@@ -19,10 +19,12 @@ class Domain:
     Attributes:
         train: what may be learned from.
         test: what is evaluated; as published, or `TEST_SHARE` of each class, drawn from a fixed seed.
+        remarks: on that draw.
     """
 
     train: ImageSet
     test: ImageSet
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class DomainSet:
         published_split: the split is the data set's own; otherwise it is ours, and whoever adapts to all pictures of a
             domain takes its train and test together.
         skipped: pictures that could not be decoded, by name.
+        remarks: as those of a `Dataset`.
     """
 
     name: str
@@ -49,6 +52,7 @@ class DomainSet:
     std: tuple[float, float, float]
     published_split: bool
     skipped: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def mix(domain_set: DomainSet, sources: Sequence[str] | None = None) -> Dataset:
@@ -85,6 +89,7 @@ def join(domain_set: DomainSet, train: Mapping[str, ImageSet], evaluation: Mappi
         mean=domain_set.mean,
         std=domain_set.std,
         skipped=domain_set.skipped,
+        remarks=domain_set.remarks,
         domains=tuple(train),
         train_domains=torch.repeat_interleave(torch.arange(len(parts)), counts),
     )
@@ -125,7 +130,7 @@ def split_off_test(domain: str, pictures: ImageSet, classes: tuple[str, ...]) ->
     train, test = parts.train, parts.evaluation[VALIDATION]
     if not isinstance(train, ImageSet) or not isinstance(test, ImageSet) or not len(test):
         raise UserError(f"no class of the domain {domain} has two pictures, so that one could be held out for a test")
-    return Domain(train, test)
+    return Domain(train, test, tuple(f"{domain}: {remark}" for remark in parts.remarks))
 
 
 def common_classes(name: str, classes: Mapping[str, Sequence[str]], shared: bool) -> tuple[str, ...]:

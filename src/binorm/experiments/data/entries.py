@@ -7,6 +7,7 @@ from binorm.experiments.data.readers.digits import DIGITS
 from binorm.experiments.data.readers.domain_folders import FOLDER_SETS
 from binorm.experiments.data.readers.entry import Entry
 from binorm.experiments.data.readers.imagenet import IMAGENET
+from binorm.experiments.data.readers.own_folder import OWN_FOLDER
 from binorm.experiments.data.readers.tiny_imagenet import TINY_IMAGENET
 from binorm.experiments.data.readers.torchvision_sets import TORCHVISION_SETS
 
@@ -20,6 +21,7 @@ _ENTRIES: tuple[Entry, ...] = (
     *ICDAR2005,
     CHARS74K,
     *TORCHVISION_SETS.values(),
+    OWN_FOLDER,
     *FOLDER_SETS.values(),
     DIGIT_DOMAINS,
 )

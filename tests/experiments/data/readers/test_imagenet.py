@@ -128,8 +128,8 @@ def test_two_data_sets_below_one_place_are_named(tmp_path):
     ("prepare", "message"),
     [
         (lambda path: None, "there is no data at"),
-        (lambda path: path.mkdir(), r"no pictures for train .* expected train/<class>/<picture>\.JPEG"),
-        (lambda path: path.write_bytes(b"x" * 100), "neither a folder nor a whole zip"),
+        (lambda path: path.mkdir(), r"no pictures in .* expected: train/<class>/<picture>\.JPEG"),
+        (lambda path: path.write_bytes(b"x" * 100), "neither a folder nor a zip or tar file"),
     ],
 )
 def test_something_else_is_an_error(tmp_path, prepare, message):

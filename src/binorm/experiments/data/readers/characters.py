@@ -19,6 +19,7 @@ from binorm.experiments.data.readers.cache import Splits, cached
 from binorm.experiments.data.readers.entry import Entry
 from binorm.experiments.data.readers.examination import Examined, examine_files
 from binorm.experiments.data.readers.file_tree import FileTree, open_tree
+from binorm.experiments.data.readers.folder_walk import PassedOver
 from binorm.experiments.data.readers.image_folder import Labelled, label_files, read_pictures
 
 SIZE = 32
@@ -51,8 +52,18 @@ class Characters(Entry):
         """From a folder, zip or tar file, in either layout."""
         with open_tree(path) as tree:
             splits = cached(f"{self.name}-{size}-{tree.fingerprint}", lambda: self._decode(tree, size))
+            left_out = self._left_out(tree)
         first, last = SUBSETS[self.subset]
-        return self.in_memory(path, CHARACTERS[first:last], splits)
+        return self.in_memory(path, CHARACTERS[first:last], splits, left_out)
+
+    def passed_over(self, path: Path) -> PassedOver:
+        """See `Entry.passed_over`; characters of other kinds are not counted."""
+        with open_tree(path) as tree:
+            return self._left_out(tree)
+
+    def _left_out(self, tree: FileTree) -> PassedOver:
+        used = [file for labelled in self.files(tree).values() for file, _ in labelled]
+        return tree.left_out(used, "the folders of letters and digits")
 
     def _decode(self, tree: FileTree, size: int) -> Splits:
         chosen = _of_kind(tree, self.files(tree), self.subset)

@@ -16,6 +16,7 @@ from binorm.experiments.data.readers.cache import Splits, cached
 from binorm.experiments.data.readers.entry import Entry
 from binorm.experiments.data.readers.examination import Examined, examine_arrays, examine_files
 from binorm.experiments.data.readers.file_tree import FileTree, open_tree
+from binorm.experiments.data.readers.folder_walk import PassedOver
 from binorm.experiments.data.readers.image_folder import (
     DecodedSplit,
     Labelled,
@@ -70,7 +71,19 @@ class Cifar(Entry):
         """From a folder, zip or tar file, in either layout."""
         with open_tree(path) as tree:
             splits = cached(f"{self.name}-{tree.fingerprint}", lambda: _read(self, tree))
-        return self.in_memory(path, self.names, splits)
+            left_out = self._left_out(tree)
+        return self.in_memory(path, self.names, splits, left_out)
+
+    def passed_over(self, path: Path) -> PassedOver:
+        """See `Entry.passed_over`."""
+        with open_tree(path) as tree:
+            return self._left_out(tree)
+
+    def _left_out(self, tree: FileTree) -> PassedOver:
+        if _published(self, tree):
+            return {}
+        used = [file for labelled in _files(self, tree).values() for file, _ in labelled]
+        return tree.left_out(used, "{train,test}/<class>/")
 
     def examine(self, path: Path) -> Iterator[Examined]:
         """Every picture at ``path``, decoded anew."""

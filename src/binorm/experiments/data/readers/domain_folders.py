@@ -6,7 +6,7 @@ found.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.data.domains import Domain, DomainSet, choose, common_classes, relabel, split_off_test
 from binorm.experiments.data.readers.cache import Splits, cached
-from binorm.experiments.data.readers.domain_layout import UNSPLIT, DomainFiles, TreeLayout, find_domains
+from binorm.experiments.data.readers.domain_layout import DomainFiles, TreeLayout, find_domains
 from binorm.experiments.data.readers.entry import OWN_SPLIT, DomainEntry
 from binorm.experiments.data.readers.examination import Examined, examine_files
-from binorm.experiments.data.readers.file_tree import FileTree, open_tree
+from binorm.experiments.data.readers.file_tree import FileTree, open_tree, remarks_on
+from binorm.experiments.data.readers.folder_walk import PassedOver
 from binorm.experiments.data.readers.image_folder import check_memory, read_pictures
+from binorm.experiments.data.readers.splits import UNSPLIT
 from binorm.experiments.data.readers.tables import read_table
 
 
@@ -43,16 +45,16 @@ class FolderSet(TreeLayout, DomainEntry):
         """From a folder, zip or tar file."""
         domains, skipped = {}, []
         with open_tree(path) as tree:
-            found = _chosen(tree, self, only)
-            published_split = _is_split(path, found)
+            found = find_domains(tree, self, only)
+            files = self._chosen(tree, found.domains, only)
             classes = common_classes(
-                self.name, {domain: files.classes for domain, files in found.items()}, shared_classes
+                self.name, {name: domain.classes for name, domain in files.items()}, shared_classes
             )
-            check_memory(sum(len(files) for files in found.values()), (size, size))
-            for domain, files in found.items():
-                decoded = _decoded(tree, self.name, domain, files, size)
+            check_memory(sum(len(domain) for domain in files.values()), (size, size))
+            for name, domain in files.items():
+                decoded = _decoded(tree, self.name, name, domain, size)
                 skipped += [file for split in decoded.values() for file in split.skipped]
-                domains[domain] = relabel(_split(domain, files, decoded), files.classes, classes)
+                domains[name] = relabel(_split(name, domain, decoded), domain.classes, classes)
         return DomainSet(
             name=self.name,
             source=path.name,
@@ -60,44 +62,39 @@ class FolderSet(TreeLayout, DomainEntry):
             domains=domains,
             mean=self.mean,
             std=self.std,
-            published_split=published_split,
+            published_split=not any(UNSPLIT in domain.files for domain in files.values()),
             skipped=tuple(skipped),
+            remarks=(*remarks_on(found.left_out), *(each for domain in domains.values() for each in domain.remarks)),
         )
+
+    def _chosen(
+        self, tree: FileTree, found: dict[str, DomainFiles], only: Sequence[str] | None
+    ) -> dict[str, DomainFiles]:
+        wanted = choose(self.name, tuple(self.folders or found), only)
+        if absent := [domain for domain in wanted if domain not in found]:
+            expected = " or ".join(f"{folder}/<class>/<picture>.jpg or .png" for folder in self.folders[absent[0]])
+            raise UserError(f"{tree.path} has no pictures of the domain {absent[0]}: expected {expected}")
+        return found
 
     def names_at(self, path: Path) -> tuple[str, ...]:
         """The domains that are at ``path``, as far as it is known without decoding."""
         with open_tree(path) as tree:
-            return tuple(find_domains(tree, self))
+            return tuple(find_domains(tree, self).domains)
 
     def examine(self, path: Path) -> Iterator[Examined]:
         """Every picture at ``path``, decoded at its own size; its split is its domain."""
         with open_tree(path) as tree:
-            found = find_domains(tree, self)
+            found = find_domains(tree, self).domains
             classes = sorted({each for files in found.values() for each in files.classes})
             for domain, own in found.items():
                 labelled = [pair for files in own.files.values() for pair in files]
                 files = {domain: [(file, classes.index(own.classes[label])) for file, label in labelled]}
                 yield from examine_files(tree, files)
 
-
-def _chosen(tree: FileTree, spec: FolderSet, only: Sequence[str] | None) -> dict[str, DomainFiles]:
-    folders, found = spec.folders, find_domains(tree, spec, only)
-    if absent := [domain for domain in choose(spec.name, tuple(folders or found), only) if domain not in found]:
-        expected = " or ".join(f"{folder}/<class>/<picture>.jpg or .png" for folder in folders[absent[0]])
-        raise UserError(f"{tree.path} has no pictures of the domain {absent[0]}: expected {expected}")
-    return found
-
-
-def _is_split(path: Path, found: Mapping[str, DomainFiles]) -> bool:
-    """Whether the split is published, which goes for all domains or for none."""
-    unsplit = [domain for domain, files in found.items() if UNSPLIT in files.files]
-    if unsplit and len(unsplit) < len(found):
-        split = next(domain for domain in found if domain not in unsplit)
-        raise UserError(
-            f"{path} has the published split of {split}, but not that of {unsplit[0]}: add its folders or lists, or "
-            "take away those of every domain"
-        )
-    return not unsplit
+    def passed_over(self, path: Path) -> PassedOver:
+        """See `Entry.passed_over`."""
+        with open_tree(path) as tree:
+            return find_domains(tree, self).left_out
 
 
 def _decoded(tree: FileTree, name: str, domain: str, found: DomainFiles, size: int) -> Splits:
@@ -110,16 +107,8 @@ def _decoded(tree: FileTree, name: str, domain: str, found: DomainFiles, size: i
         except UserError as error:
             raise UserError(f"the domain {domain} of {name}: {error}") from error
 
-    facts = repr((_fingerprint(tree, found.folder), found.files)).encode()
+    facts = repr((tree.fingerprint_of(found.names), found.files)).encode()
     return cached(f"{name}-{size}-{hashlib.sha256(facts).hexdigest()[:32]}", read)
-
-
-def _fingerprint(tree: FileTree, folder: str) -> str:
-    """Of one domain's files, so that another that comes or goes does not matter; an archive changes as a whole."""
-    if not tree.path.is_dir():
-        return tree.fingerprint
-    with open_tree(tree.path / folder) as domain:
-        return domain.fingerprint
 
 
 def _split(domain: str, found: DomainFiles, decoded: Splits) -> Domain:

@@ -1,7 +1,8 @@
 """Sets of pictures that stay encoded: the files of a folder or zip, and WebDataset shards (tar files)."""
 
+import hashlib
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -16,7 +17,7 @@ from binorm.experiments.common.images import BrokenImageError
 from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.dataset import EncodedImage
 from binorm.experiments.data.processes import WHOLE, Process
-from binorm.experiments.data.readers.file_tree import DAMAGE
+from binorm.experiments.data.readers.file_tree import DamagedFileError, FileTree, shown_name
 
 SHUFFLE_BUFFER = 2000  # pictures of shards that are in memory to be shuffled: about 200 MB of ImageNet
 
@@ -26,15 +27,22 @@ class EncodedFiles:
     """The files of a folder or zip.
 
     Attributes:
-        source: the folder or zip.
-        names: of the pictures, relative to it.
+        tree: the folder or zip, open for as long as the set lives.
+        names: of the pictures in it.
         labels: int64, (N,).
     """
 
-    source: Path
+    tree: FileTree
     names: Sequence[str]
     labels: numpy.ndarray
-    _read: Callable[[str], bytes]
+
+    @property
+    def fingerprint(self) -> str:
+        """See `EncodedSet`."""
+        facts = hashlib.blake2b(self.labels.tobytes(), digest_size=16)
+        for name in self.names:
+            facts.update(repr((name, self.tree.stamps[name][0])).encode())
+        return facts.hexdigest()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -51,25 +59,21 @@ class EncodedFiles:
         return {label: [self._picture(index) for index in indices] for label, indices in firsts.items()}
 
     def _picture(self, index: int) -> EncodedImage:
-        return EncodedImage(self.names[index], partial(self._read_checked, self.names[index]), int(self.labels[index]))
-
-    def _read_checked(self, name: str) -> bytes:
-        return read_encoded(self._read, name, self.source)
+        name = self.names[index]
+        return EncodedImage(shown_name(name), partial(read_encoded, self.tree, name), int(self.labels[index]))
 
 
-def read_encoded(read: Callable[[str], bytes], name: str, source: Path) -> bytes:
-    """What ``read`` gives for a picture's name.
+def read_encoded(tree: FileTree, name: str) -> bytes:
+    """The bytes of a picture in a tree.
 
     Raises:
         BrokenImageError: if an archive holds it damaged.
         UserError: if it cannot be read.
     """
     try:
-        return read(name)
-    except DAMAGE as error:
-        raise BrokenImageError(str(error) or type(error).__name__) from error
-    except OSError as error:
-        raise UserError(f"cannot read {name} in {source}: {error}") from error
+        return tree.read(name)
+    except DamagedFileError as error:
+        raise BrokenImageError(str(error.__cause__) or type(error.__cause__).__name__) from error
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,12 @@ class EncodedShards:
 
     shards: tuple[Shard, ...]
     num_classes: int
+
+    @property
+    def fingerprint(self) -> str:
+        """See `EncodedSet`; of the shards' names, sizes and counts."""
+        facts = [(shard.path.name, shard.path.stat().st_size, shard.pictures) for shard in self.shards]
+        return hashlib.blake2b(repr((facts, self.num_classes)).encode(), digest_size=16).hexdigest()
 
     def __len__(self) -> int:
         return sum(shard.pictures for shard in self.shards)

@@ -10,6 +10,8 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import TEST_SHARE, Dataset
 from binorm.experiments.data.domains import DomainSet, mix
 from binorm.experiments.data.readers.examination import Examined, examine_dataset
+from binorm.experiments.data.readers.file_tree import remarks_on
+from binorm.experiments.data.readers.folder_walk import PassedOver
 from binorm.experiments.data.readers.image_folder import DecodedSplit
 
 OWN_SPLIT = f"{TEST_SHARE:.0%} of each class, drawn with a fixed seed, are the test set"
@@ -54,6 +56,7 @@ class Entry(ABC):
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
     domains: tuple[str, ...] = ()
+    streamed: ClassVar[bool] = False  # its pictures stay encoded, and it may have any number of classes
     # Where True, `usual_names` lie in what ``--data`` names, rather than being it.
     in_a_root: ClassVar[bool] = False
 
@@ -80,15 +83,26 @@ class Entry(ABC):
     def read(self, path: Path, size: int) -> Dataset:
         """`load`, from a place and at a height and width that are given."""
 
-    def in_memory(self, path: Path, classes: tuple[str, ...], splits: Mapping[str, DecodedSplit]) -> Dataset:
-        """The data set of what was decoded at ``path``: ``train``, then the evaluation sets."""
+    def in_memory(
+        self,
+        path: Path,
+        classes: tuple[str, ...],
+        splits: Mapping[str, DecodedSplit],
+        left_out: PassedOver | None = None,
+    ) -> Dataset:
+        """The data set of what was decoded at ``path``: ``train``, then the evaluation sets; and what is left out."""
         evaluation = {split: decoded.images for split, decoded in splits.items() if split != "train"}
         train, skipped = splits["train"].images, splits["train"].skipped
-        return Dataset(self.name, path.name, classes, train, evaluation, self.mean, self.std, skipped)
+        remarks = remarks_on(left_out or {})
+        return Dataset(self.name, path.name, classes, train, evaluation, self.mean, self.std, skipped, remarks)
 
     def examine(self, path: Path) -> Iterator[Examined]:
         """Every picture at a place, decoded anew at its own size."""
         return examine_dataset(self.load(path))
+
+    def passed_over(self, path: Path) -> PassedOver:
+        """Names of the files at a place that are not taken, by reason; none of what is no folder of pictures."""
+        return {}
 
     def is_present(self, path: Path) -> bool:
         """Whether a place holds it, as far as names tell."""

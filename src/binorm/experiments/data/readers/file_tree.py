@@ -1,32 +1,25 @@
-"""One view of a folder, a zip and a tar file: names of files and their bytes."""
+"""One view of a folder, a zip and a tar file: names of files and their bytes, as people have them.
 
-import bz2
-import gzip
+Each file is there once, nothing hidden is there, and names have slashes and one Unicode form, whatever packed them.
+What is passed over is kept by reason, for whoever reads the tree to tell.
+"""
+
 import hashlib
-import lzma
 import os
-import shutil
-import tarfile
-import tempfile
+import unicodedata
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.picture_names import is_picture, kind_of_stranger
+from binorm.experiments.data.readers.archives import DAMAGE, Archive, check_size, open_archive, zip_archive
+from binorm.experiments.data.readers.folder_walk import MAX_FILE_BYTES, PassedOver, walk_folder
 
-MAX_FILE_BYTES = 256 * 2**20  # no picture and no published batch is near this; a bomb is beyond it
-# What the contents of a damaged archive raise while they are read, whatever packed them.
-DAMAGE = (EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
-COMPRESSIONS: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\0": lzma.open,
-}
-SPARE_BYTES = 2**30  # of a temporary folder, left alone when an archive is unpacked there
+Place = tuple[str, ...]
+"""A file's place in a tree: its folders, then its name."""
 
 
 class DamagedFileError(UserError):
@@ -39,14 +32,31 @@ class FileTree:
 
     Attributes:
         path: the folder or archive.
-        names: of all files, relative to it, with slashes, sorted.
+        names: of all files, relative to it, with slashes, in Unicode's form NFC, sorted.
+        stamps: what changes whenever a file does, by name: its size in bytes comes first.
+        folders: names of all folders, empty ones as well.
+        passed_over: names of what is not among ``names``, by reason.
         fingerprint: changes whenever the files do, as far as names, sizes and times tell.
     """
 
     path: Path
     names: tuple[str, ...]
-    fingerprint: str
+    stamps: Mapping[str, tuple[int, ...]]
+    folders: frozenset[str]
+    passed_over: PassedOver
     _read: Callable[[str], bytes]
+    _archive_stamp: tuple[int, ...] = ()
+    _original: Mapping[str, str] = field(default_factory=dict)  # names that are another way in the file system
+
+    @property
+    def fingerprint(self) -> str:
+        """See above."""
+        return self.fingerprint_of(self.names)
+
+    def fingerprint_of(self, names: Collection[str]) -> str:
+        """As ``fingerprint``, of some of the files; an archive changes as a whole."""
+        facts = self._archive_stamp or [(name, *self.stamps[name]) for name in names]
+        return hashlib.sha256(repr((str(self.path.resolve()), facts)).encode()).hexdigest()[:32]
 
     def read(self, name: str) -> bytes:
         """The bytes of one file.
@@ -56,57 +66,133 @@ class FileTree:
             UserError: if it cannot be read or is larger than `MAX_FILE_BYTES`.
         """
         try:
-            return self._read(name)
+            return self._read(self._original.get(name, name))
         except DAMAGE as error:
             raise DamagedFileError(f"cannot read {name} in {self.path}: {error}") from error
         except OSError as error:
             raise UserError(f"cannot read {name} in {self.path}: {error}") from error
 
+    def left_out(self, used: Collection[str], layout: str, part: str = "") -> PassedOver:
+        """What whoever took the files ``used`` passed over, by reason.
+
+        Files that often lie beside pictures, such as texts and tables, are not worth a word.
+
+        Args:
+            used: names.
+            layout: where pictures are expected, for people.
+            part: the folder that was looked into; empty for the whole tree.
+        """
+        below, taken = f"{part}/" if part else "", frozenset(used)
+        found = {
+            reason: [name for name in names if name.startswith(below)] for reason, names in self.passed_over.items()
+        }
+        for name in self.names:
+            if name.startswith(below) and name not in taken:
+                reason = f"pictures outside {layout}" if is_picture(name) else kind_of_stranger(name)
+                if reason:
+                    found.setdefault(reason, []).append(name)
+        return {reason: names for reason, names in found.items() if names}
+
 
 @contextmanager
 def open_tree(path: Path) -> Iterator[FileTree]:
-    """Open a folder, ``.zip``, ``.tar`` or ``.tar.gz`` for reading.
+    """Open a folder, ``.zip``, ``.tar`` or ``.tar.gz`` for reading, as long as the context lasts.
 
     Raises:
-        UserError: if there is no such place, or it is neither a folder nor such an archive.
+        UserError: if there is no such place, or it is neither a folder nor an archive that can be read.
     """
     try:
         if path.is_dir():
             yield _folder(path)
-        elif not path.exists():
-            raise UserError(f"there is no data at {path}: check --data")
-        elif zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                yield _zip(path, archive)
-        elif tarfile.is_tarfile(path):
-            with _uncompressed(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-                yield _tar(path, tar)
         else:
-            raise UserError(f"{path} is neither a folder nor a zip or tar file (or it is damaged): check --data")
+            with open_archive(path) as archive:
+                yield _from_archive(path, archive)
     except (OSError, *DAMAGE) as error:
         raise UserError(f"cannot read {path}: {error}") from error
 
 
+def lasting_tree(path: Path) -> FileTree:
+    """As `open_tree`, for as long as the tree lives, of what can be read in any order from several threads.
+
+    Raises:
+        UserError: as `open_tree` does, and for a tar file.
+    """
+    try:
+        if path.is_dir():
+            return _folder(path)
+        if zipfile.is_zipfile(path):
+            return _from_archive(path, zip_archive(path, zipfile.ZipFile(path)))
+        with open_archive(path):
+            raise UserError(f"{path} is a tar file, from which pictures cannot be read in any order: unpack it")
+    except (OSError, *DAMAGE) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+
+
+def no_pictures(tree: FileTree, expected: str) -> UserError:
+    """What to say of a tree in which nothing is a picture that is expected: what there is instead."""
+    there = tree.left_out((), expected)
+    archives = [name for name in tree.names if PurePosixPath(name).suffix.lower() in (".zip", ".tar", ".gz", ".tgz")]
+    if archives and not there.get(f"pictures outside {expected}"):
+        return UserError(f"{tree.path} holds archives, such as {archives[0]}, instead of pictures: unpack them first")
+    found = f" There are {by_reason(there)}." if there else ""
+    return UserError(f"there are no pictures in {tree.path} where they are expected: {expected}.{found}")
+
+
+def by_reason(passed_over: Mapping[str, list[str]], examples: int = 3) -> str:
+    """``"links to nothing (5, such as a.png, b.png); videos (1, such as c.mp4)"``."""
+    texts = []
+    for reason, names in passed_over.items():
+        shown = ", ".join(shown_name(name) for name in sorted(names)[:examples])
+        texts.append(f"{reason} ({len(names):,}, such as {shown})")
+    return "; ".join(texts)
+
+
+def remarks_on(left_out: Mapping[str, list[str]]) -> tuple[str, ...]:
+    """What is to be said of files that are not taken, in one sentence; none where there are none."""
+    return (f"left out: {by_reason(left_out)}",) if left_out else ()
+
+
+def shown_name(name: str) -> str:
+    """A name that can be printed and stored, also where it is not UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def _folder(path: Path) -> FileTree:
-    sizes = {}
-    for folder, _, names in os.walk(path, followlinks=True, onerror=_stop):
-        for file in (Path(folder) / name for name in names):
-            if file.is_file():
-                stat = file.stat()
-                sizes[file.relative_to(path).as_posix()] = (stat.st_size, stat.st_mtime_ns)
-
-    found = tuple(sorted(sizes))
-    return FileTree(path, found, _fingerprint(path, [(name, *sizes[name]) for name in found]), folder_reader(path))
+    walk = walk_folder(path)
+    stamps, original = _renamed(walk.stamps)
+    folders = frozenset(unicodedata.normalize("NFC", each) for each in walk.folders)
+    read = folder_reader(path)
+    return FileTree(path, tuple(sorted(stamps)), stamps, folders, walk.passed_over, read, (), original)
 
 
-def _stop(error: OSError) -> None:
-    """A folder that cannot be listed would otherwise be left out silently."""
-    raise error
+def _from_archive(path: Path, archive: Archive) -> FileTree:
+    stamps, original = _renamed(archive.sizes)
+    stat = path.stat()
+    return FileTree(
+        path=path,
+        names=tuple(sorted(stamps)),
+        stamps=stamps,
+        folders=frozenset(unicodedata.normalize("NFC", each) for each in archive.folders),
+        passed_over=archive.passed_over,
+        _read=archive.read,
+        _archive_stamp=(stat.st_size, stat.st_mtime_ns),
+        _original=original,
+    )
 
 
-def _zip(path: Path, archive: zipfile.ZipFile) -> FileTree:
-    names = tuple(sorted(info.filename for info in archive.infolist() if not info.is_dir()))
-    return FileTree(path, names, _archive_fingerprint(path), zip_reader(archive))
+def _renamed(stamps: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+    """Files by their names in form NFC, and the names that were others; two that become one are told apart."""
+    named: dict[str, tuple[int, ...]] = {}
+    original: dict[str, str] = {}
+    for name in sorted(stamps):
+        new = unicodedata.normalize("NFC", name)
+        while new in named or (new != name and new in stamps):
+            place = PurePosixPath(new)
+            new = str(place.with_name(f"{place.stem}~{place.suffix}"))
+        named[new] = stamps[name]
+        if new != name:
+            original[new] = name
+    return named, original
 
 
 def folder_reader(folder: Path) -> Callable[[str], bytes]:
@@ -115,74 +201,7 @@ def folder_reader(folder: Path) -> Callable[[str], bytes]:
     def read(name: str) -> bytes:
         with (folder / name).open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
-            _check_size(max(len(data), os.fstat(file.fileno()).st_size))
+            check_size(max(len(data), os.fstat(file.fileno()).st_size))
         return data
 
     return read
-
-
-def zip_reader(archive: zipfile.ZipFile) -> Callable[[str], bytes]:
-    """A function that reads a file by its name in ``archive``, from several threads at once."""
-
-    def read(name: str) -> bytes:
-        _check_size(archive.getinfo(name).file_size)
-        return archive.read(name)
-
-    return read
-
-
-def _tar(path: Path, tar: tarfile.TarFile) -> FileTree:
-    members = {member.name.removeprefix("./"): member for member in tar.getmembers() if member.isfile()}
-    _check_end(tar)
-
-    def read(name: str) -> bytes:
-        _check_size(members[name].size)
-        file = tar.extractfile(members[name])
-        if file is None:
-            raise tarfile.TarError("not a regular file")
-        return file.read()
-
-    return FileTree(path, tuple(sorted(members)), _archive_fingerprint(path), read)
-
-
-@contextmanager
-def _uncompressed(path: Path) -> Iterator[BinaryIO]:
-    """A tar file to read anywhere in; a compressed one is unpacked into a temporary file, for jumps' sake."""
-    with path.open("rb") as file:
-        start = file.read(6)
-        opens = next((opener for magic, opener in COMPRESSIONS.items() if start.startswith(magic)), None)
-        if opens is None:
-            file.seek(0)
-            yield file
-            return
-    with opens(path) as packed, tempfile.TemporaryFile() as unpacked:
-        room = shutil.disk_usage(tempfile.gettempdir()).free - SPARE_BYTES
-        while piece := packed.read(2**20):
-            room -= len(piece)
-            if room < 0:
-                raise OSError(f"no room to unpack it in {tempfile.gettempdir()}: unpack it yourself, or set TMPDIR")
-            unpacked.write(piece)
-        unpacked.seek(0)
-        yield cast(BinaryIO, unpacked)
-
-
-def _check_end(tar: tarfile.TarFile) -> None:
-    """A tar file ends with empty blocks; one that is cut off or has a damaged header just seems to have fewer files."""
-    file = cast(BinaryIO, tar.fileobj)
-    file.seek(max((member.offset_data + -(-member.size // 512) * 512 for member in tar.getmembers()), default=0))
-    if file.read(512) != bytes(512):
-        raise tarfile.ReadError("it is cut off or damaged: download it again")
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_FILE_BYTES:
-        raise OSError(f"{size:,} bytes are more than the {MAX_FILE_BYTES:,} that a data file may have")
-
-
-def _archive_fingerprint(path: Path) -> str:
-    stat = path.stat()
-    return _fingerprint(path, [stat.st_size, stat.st_mtime_ns])
-
-
-def _fingerprint(path: Path, facts: object) -> str:
-    return hashlib.sha256(repr((str(path.resolve()), facts)).encode()).hexdigest()[:32]

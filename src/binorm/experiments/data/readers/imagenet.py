@@ -2,11 +2,10 @@
 
 import csv
 import io
-import os
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy
 
@@ -15,9 +14,11 @@ from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.dataset import Dataset, EncodedSet
 from binorm.experiments.data.domains import few
+from binorm.experiments.data.readers.classes import check_class_names, check_no_class_is_lost
 from binorm.experiments.data.readers.encoded import EncodedFiles
 from binorm.experiments.data.readers.entry import Entry
-from binorm.experiments.data.readers.file_tree import DAMAGE, folder_reader, zip_reader
+from binorm.experiments.data.readers.file_tree import FileTree, lasting_tree, no_pictures, remarks_on
+from binorm.experiments.data.readers.folder_walk import PassedOver
 from binorm.experiments.data.readers.shards import looks_like_shards, read_shards
 
 SPLITS = ("train", "val")
@@ -30,19 +31,29 @@ Labelled = dict[str, list[str]]  # the pictures of each class
 class ImageNet(Entry):
     """ImageNet, or a set with its layout and any number of classes; the pictures stay encoded."""
 
+    streamed: ClassVar[bool] = True
+
     def read(self, path: Path, size: int) -> Dataset:
         """From a folder or zip of pictures, or from shards.
 
         Args:
-            path: a folder or zip with ``train/<class>/<picture>`` and ``val/<class>/<picture>``, at any depth and with
-                the same classes in both, or with the flat published ``val`` and `SOLUTION_FILE`; or a folder of shards,
-                as `binorm.experiments.data.readers.shards.write_shards` makes them.
+            path: a folder or zip with ``train/<class>/`` and ``val/<class>/`` pictures, wherever in it and at any depth
+                below their class, with the same classes in both; or with the flat published ``val`` and
+                `SOLUTION_FILE`; or a folder of shards, as `binorm.experiments.data.readers.shards.write_shards` makes
+                them.
             size: of no effect: pictures are brought to a recipe's size when they are decoded.
         """
-        if not path.exists():
-            raise UserError(f"there is no data at {path}: check --data")
         sets: Mapping[str, EncodedSet]
-        classes, sets = read_shards(path) if looks_like_shards(path) else _read_files(path)
+        remarks: tuple[str, ...] = ()
+        if looks_like_shards(path):
+            classes, sets = read_shards(path)
+        else:
+            tree = lasting_tree(path)
+            found = _find(tree)
+            classes, sets = tuple(sorted(found["train"])), _encoded(tree, found)
+            remarks = remarks_on(_left_out(tree, found))
+        if len(classes) != self.classes:
+            remarks += (f"{len(classes):,} classes: not ImageNet with its {self.classes:,}, but a set of its layout",)
         return Dataset(
             name=self.name,
             source=path.name,
@@ -51,7 +62,15 @@ class ImageNet(Entry):
             evaluation={"val": sets["val"]},
             mean=self.mean,
             std=self.std,
+            remarks=remarks,
         )
+
+    def passed_over(self, path: Path) -> PassedOver:
+        """See `Entry.passed_over`."""
+        if looks_like_shards(path):
+            return {}
+        tree = lasting_tree(path)
+        return _left_out(tree, _find(tree))
 
 
 IMAGENET = ImageNet(
@@ -69,88 +88,83 @@ IMAGENET = ImageNet(
 )
 
 
-def _read_files(path: Path) -> tuple[tuple[str, ...], dict[str, EncodedFiles]]:
-    """The classes of an image folder and its two splits."""
-    names, read = _list(path)
-    found = {split: _by_class(path, names, split, read) for split in SPLITS}
-    classes = tuple(sorted(found["train"]))
-    if set(classes) != set(found["val"]):
+def _find(tree: FileTree) -> dict[str, Labelled]:
+    """The pictures of both splits by class.
+
+    Raises:
+        UserError: where the splits have other classes, or a class has no picture.
+    """
+    found = {split: _by_class(tree, split) for split in SPLITS}
+    check_class_names(tree, found["train"])
+    if set(found["train"]) != set(found["val"]):
         only = {split: sorted(found[split].keys() - found[other].keys()) for split, other in (SPLITS, SPLITS[::-1])}
         differing = " and ".join(f"{few(only[split], 6)} only in {split}" for split in SPLITS if only[split])
-        raise UserError(f"train and val in {path} should have the same classes, but {differing}")
-    sets = {}
-    for split in SPLITS:
-        files = [file for name in classes for file in found[split][name]]
-        labels = numpy.repeat(numpy.arange(len(classes)), [len(found[split][name]) for name in classes])
-        sets[split] = EncodedFiles(path, files, labels, read)
-    return classes, sets
-
-
-def _list(path: Path) -> tuple[list[str], Callable[[str], bytes]]:
-    """The pictures and the solution file below a folder or in a zip, sorted, and how to read them."""
-
-    def stop(error: OSError) -> None:
-        raise UserError(f"cannot read {error.filename}: {error.strerror}") from error
-
-    if path.is_dir():
-        read = folder_reader(path)
-        names = []
-        for folder, _, files in os.walk(path, onerror=stop, followlinks=True):
-            below = Path(folder).relative_to(path).as_posix()
-            names += [f"{below}/{file}" if below != "." else file for file in files if _is_wanted(file)]
-    else:
-        try:
-            archive = zipfile.ZipFile(path)  # stays open: pictures are read from it for as long as the set lives
-        except (zipfile.BadZipFile, OSError) as error:
-            raise UserError(f"{path} is neither a folder nor a whole zip (extract tar files first): {error}") from error
-        read = zip_reader(archive)
-        names = [name for name in archive.namelist() if _is_wanted(name.rpartition("/")[2])]
-    return sorted(names), read
-
-
-def _is_wanted(file: str) -> bool:
-    return not file.startswith(".") and (is_picture(file) or file == SOLUTION_FILE)
-
-
-def _by_class(path: Path, names: Sequence[str], split: str, read: Callable[[str], bytes]) -> Labelled:
-    """The pictures of one split by class name."""
-    found: Labelled = {}
-    flat, above = [], set()
-    for name in names:
-        *parents, file = name.split("/")
-        if len(parents) >= 2 and parents[-2] == split:
-            found.setdefault(parents[-1], []).append(name)
-            above.add("/".join(parents[:-2]) or ".")
-        elif parents and parents[-1] == split and is_picture(file):
-            flat.append(name)
-    if len(above) > 1:
-        raise UserError(f"{path} has several folders {split}, in {few(sorted(above), 6)}: give one of them to --data")
-    if found and flat:
-        raise UserError(f"{flat[0]} in {path} lies outside the class folders of {split}: move it into one")
-    if flat:
-        return _sort_flat(path, flat, [name for name in names if name.rpartition("/")[2] == SOLUTION_FILE], read)
-    if not found:
-        raise UserError(f"no pictures for {split} in {path}: expected {split}/<class>/<picture>.JPEG, at any depth")
+        raise UserError(f"train and val in {tree.path} should have the same classes, but {differing}")
     return found
 
 
-def _sort_flat(path: Path, flat: Sequence[str], solutions: Sequence[str], read: Callable[[str], bytes]) -> Labelled:
+def _encoded(tree: FileTree, found: Mapping[str, Labelled]) -> dict[str, EncodedFiles]:
+    sets, classes = {}, sorted(found["train"])
+    for split, labelled in found.items():
+        files = [file for name in classes for file in labelled[name]]
+        labels = numpy.repeat(numpy.arange(len(classes)), [len(labelled[name]) for name in classes])
+        sets[split] = EncodedFiles(tree, files, labels)
+    return sets
+
+
+def _left_out(tree: FileTree, found: Mapping[str, Labelled]) -> PassedOver:
+    used = [file for labelled in found.values() for files in labelled.values() for file in files]
+    return tree.left_out(used, "{train,val}/<class>/")
+
+
+def _by_class(tree: FileTree, split: str) -> Labelled:
+    """The pictures of one split by class name: those below the folder ``<split>/<class>``, at any depth."""
+    found: Labelled = {}
+    flat, above, folders = [], set(), set()
+    for name in tree.names:
+        parents = name.split("/")[:-1]
+        if split not in parents or not is_picture(name):
+            continue
+        depth = parents.index(split)
+        if depth + 1 < len(parents):
+            found.setdefault(parents[depth + 1], []).append(name)
+            above.add("/".join(parents[:depth]) or ".")
+            folders.add("/".join(parents[: depth + 2]))
+        else:
+            flat.append(name)
+    if len(above) > 1:
+        raise UserError(
+            f"{tree.path} has several folders {split}, in {few(sorted(above), 6)}: give one of them to --data"
+        )
+    if found and flat:
+        raise UserError(f"{flat[0]} in {tree.path} lies outside the class folders of {split}: move it into one")
+    if flat:
+        return _sort_flat(tree, flat)
+    if not found:
+        raise no_pictures(tree, f"{split}/<class>/<picture>.JPEG, at any depth")
+    check_no_class_is_lost(tree, folders)
+    return found
+
+
+def _sort_flat(tree: FileTree, flat: Sequence[str]) -> Labelled:
     """The pictures of a flat folder by class, as the published solution file has it."""
+    solutions = [name for name in tree.names if name.rpartition("/")[2] == SOLUTION_FILE]
     if not solutions:
         raise UserError(
-            f"{path} has pictures without class folders, such as {flat[0]}: sort them into {Path(flat[0]).parent}"
-            f"/<class>/, or put {SOLUTION_FILE} (published with ImageNet on Kaggle) into {path}"
+            f"{tree.path} has pictures without class folders, such as {flat[0]}: sort them into {Path(flat[0]).parent}"
+            f"/<class>/, or put {SOLUTION_FILE} (published with ImageNet on Kaggle) into {tree.path}"
         )
+    text = tree.read(solutions[0])
     try:
-        rows = list(csv.DictReader(io.StringIO(read(solutions[0]).decode())))
+        rows = list(csv.DictReader(io.StringIO(text.decode())))
         classes = {row["ImageId"]: row["PredictionString"].split()[0] for row in rows}
-    except (OSError, KeyError, IndexError, AttributeError, UnicodeDecodeError, csv.Error, *DAMAGE) as error:
+    except (KeyError, IndexError, AttributeError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
-            f"{solutions[0]} in {path} should have the columns ImageId and PredictionString: {error!r}"
+            f"{solutions[0]} in {tree.path} should have the columns ImageId and PredictionString: {error!r}"
         ) from error
     found: Labelled = {}
     for name in flat:
         if Path(name).stem not in classes:
-            raise UserError(f"{solutions[0]} in {path} does not name the class of {name}")
+            raise UserError(f"{solutions[0]} in {tree.path} does not name the class of {name}")
         found.setdefault(classes[Path(name).stem], []).append(name)
     return found

@@ -16,6 +16,7 @@ from binorm.experiments.data.readers.cache import Splits, cached
 from binorm.experiments.data.readers.entry import Entry
 from binorm.experiments.data.readers.examination import Examined, examine_files
 from binorm.experiments.data.readers.file_tree import FileTree, open_tree
+from binorm.experiments.data.readers.folder_walk import PassedOver
 from binorm.experiments.data.readers.image_folder import Labelled, read_pictures
 
 SIZE = 64
@@ -39,7 +40,13 @@ class TinyImageNet(Entry):
         with open_tree(path) as tree:
             classes = _class_names(tree, _wnids(tree))
             splits = cached(f"tiny-imagenet-{size}-{tree.fingerprint}", decode)
-        return self.in_memory(path, classes, splits)
+            left_out = _left_out(tree)
+        return self.in_memory(path, classes, splits, left_out)
+
+    def passed_over(self, path: Path) -> PassedOver:
+        """See `Entry.passed_over`; the pictures of ``test`` have no published labels and are not counted."""
+        with open_tree(path) as tree:
+            return _left_out(tree)
 
     def examine(self, path: Path) -> Iterator[Examined]:
         """Every labelled picture at ``path``, decoded anew."""
@@ -73,6 +80,12 @@ def files(tree: FileTree) -> Labelled:
         "train": [(name, labels[wnid]) for name, wnid in _in_class_folders(tree, "train")],
         "val": [(name, labels[wnid]) for name, wnid in _validation(tree, labels)],
     }
+
+
+def _left_out(tree: FileTree) -> PassedOver:
+    used = [file for labelled in files(tree).values() for file, _ in labelled]
+    unlabelled = [name for name in tree.names if "test" in PurePosixPath(name).parts[:-1]]
+    return tree.left_out([*used, *unlabelled], "train/<wnid>/images/ and val/images/")
 
 
 def _wnids(tree: FileTree) -> list[str]:

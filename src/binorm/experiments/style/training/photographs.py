@@ -1,8 +1,7 @@
 """The photographs that a style network learns on: any pictures of a folder or archive, in batches of random parts."""
 
 import math
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +20,7 @@ from binorm.experiments.data.batches.seeds import picture_generator
 from binorm.experiments.data.batches.transforms import Box, cut, ignore_metadata_warnings
 from binorm.experiments.data.processes import default_threads
 from binorm.experiments.data.readers.encoded import read_encoded
-from binorm.experiments.data.readers.file_tree import folder_reader, open_tree, zip_reader
+from binorm.experiments.data.readers.file_tree import FileTree, lasting_tree, no_pictures, remarks_on
 from binorm.experiments.recipes.stylization import StylizationRecipe
 
 LARGEST_PART = 2.0  # the side of a part over image_size, in pixels of the photograph, as far as the photograph has them
@@ -30,18 +29,24 @@ PREFETCH_BATCHES = 2
 
 @dataclass(frozen=True)
 class Photographs:
-    """Encoded photographs."""
+    """Encoded photographs.
 
-    source: Path  # the folder or zip
-    names: tuple[str, ...]  # relative to it
-    _read: Callable[[str], bytes]
+    Attributes:
+        tree: the folder or zip, open for as long as they are needed.
+        names: of the pictures in it.
+        remarks: what is left out of it, in a sentence; none where nothing is.
+    """
+
+    tree: FileTree
+    names: tuple[str, ...]
+    remarks: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.names)
 
     def read(self, name: str) -> bytes:
         """The bytes of one; see `read_encoded`."""
-        return read_encoded(self._read, name, self.source)
+        return read_encoded(self.tree, name)
 
 
 def find_photographs(path: Path | None) -> Photographs:
@@ -52,15 +57,11 @@ def find_photographs(path: Path | None) -> Photographs:
     """
     if path is None:
         raise UserError("photographs are needed to train on: --data FOLDER, or a zip of one")
-    with open_tree(path) as tree:
-        names = tuple(name for name in tree.names if is_picture(name))
+    tree = lasting_tree(path)
+    names = tuple(name for name in tree.names if is_picture(name))
     if not names:
-        raise UserError(f"there are no pictures in {path}: expected .jpg, .png, .webp, .bmp or .ppm files")
-    if path.is_dir():
-        return Photographs(path, names, folder_reader(path))
-    if not zipfile.is_zipfile(path):
-        raise UserError(f"{path} is a tar file, from which photographs cannot be read in any order: unpack it")
-    return Photographs(path, names, zip_reader(zipfile.ZipFile(path)))
+        raise no_pictures(tree, "pictures, in any folders")
+    return Photographs(tree, names, remarks_on(tree.left_out(names, "")))
 
 
 class PhotographBatches:
@@ -110,7 +111,7 @@ class PhotographBatches:
                 return self._cut(self.photographs.read(name), random)
             except BrokenImageError:
                 self._broken[name] = None
-        raise UserError(f"none of the {len(order)} photographs in {self.photographs.source} can be decoded")
+        raise UserError(f"none of the {len(order)} photographs in {self.photographs.tree.path} can be decoded")
 
     def _cut(self, data: bytes, random: numpy.random.Generator) -> numpy.ndarray:
         size = self.recipe.image_size

@@ -136,7 +136,7 @@ class StylizationTraining(Training):
 
     def facts(self) -> dict[str, Any]:
         """Of the style image, and of the photographs."""
-        source = self.photographs.source
+        source = self.photographs.tree.path
         return {
             "style": {"name": self.recipe.style_name, "picture": self.recipe.style, "size": self.style_size},
             "data": {
