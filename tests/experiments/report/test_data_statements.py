@@ -76,7 +76,7 @@ def test_domain_reports_name_the_task(tmp_path):
     say(write_domain_run(tmp_path / "a", "bn", 0, **place), duplicates={"clipart": 2}, remarks=[REMARK])
     report = report_of(tmp_path / "a")
     assert "2 of the 70 pictures of art→clipart are among the training pictures" in report.markdown
-    assert "Few pictures: of 70, one picture is 1.4 points." in report.terminal
+    assert "Small evaluation sets: of 70 pictures, one picture is 1.4 points." in report.terminal
     for domains, name in ((("art", "clipart"), "clipart"), (("art",), "clipart, only art")):
         run = write_domain_run(tmp_path / "m", "bn", 0, task="mixed", sources=domains, evaluation=("art", "clipart"))
         say(run, duplicates={"art": 0, "clipart": 1})

@@ -122,7 +122,7 @@ def few_pictures(runs: Sequence[Run], tasks: Sequence[Task]) -> str:
     few = {size: step_text(size) for size in sorted(sizes) if step_text(size)}
     if not few:
         return ""
-    return f"Few pictures: {'; '.join(f'of {size}, {text}' for size, text in few.items())}."
+    return f"Small evaluation sets: {'; '.join(f'of {size} pictures, {text}' for size, text in few.items())}."
 
 
 def _set_name(tasks: Sequence[Task], run: FinishedRun, data: str) -> str:
