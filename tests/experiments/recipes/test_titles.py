@@ -24,7 +24,7 @@ def test_other_data_and_networks_are_named():
     assert found == "my_cameras (domains): resnet20, one network for all domains"
     found = title("pacs-leave-one-out", "my_cameras", dataset="domains")
     assert found == "my_cameras (domains): timm:tf_efficientnet_lite0, each domain left out of training"
-    assert title("pacs-dann", dataset="domains") == "domains: timm:tf_efficientnet_lite0, between domains"
+    assert title("pacs-dann", dataset="domains") == "domains: timm:tf_efficientnet_lite0, adaptation between domains"
 
 
 def test_a_recipe_of_ones_own_keeps_its_title(tmp_path):

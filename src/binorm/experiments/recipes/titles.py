@@ -9,7 +9,7 @@ from binorm.experiments.recipes.base import read_fields, recipe_names
 OWN_PICTURES = ("folder", "domains")  # data sets that are whatever pictures lie at ``--data``
 _TASKS = {
     "mixed": "one network for all domains",
-    "adaptation": "between domains",
+    "adaptation": "adaptation between domains",
     "generalization": "each domain left out of training",
 }
 

@@ -245,7 +245,9 @@ def _features(tasks: Sequence[Task], kind: str) -> str:
 def _gates(comparisons: Sequence[GateComparison], schedule: str | None) -> list[Block]:
     if not comparisons:
         return []
-    blocks: list[Block] = [Text(sentence) for found in comparisons for sentence in found.sentences()]
+    blocks: list[Block] = [
+        Text(sentence, terminal=bool(found.motionless)) for found in comparisons for sentence in found.sentences()
+    ]
     blocks += [Text(texts.DOMAIN_GATES, "soft"), Gallery(domain_gates.depths_and_shares(comparisons, schedule))]
     for found in comparisons:
         small = "share of gates below 0.5 in %, mean ± std over runs; small: mean gate"
