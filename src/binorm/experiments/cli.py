@@ -1,6 +1,5 @@
 """The command ``binorm``: finds the command asked for, and turns what goes wrong into messages and exit codes."""
 
-import io
 import logging
 import shlex
 import sys
@@ -22,9 +21,6 @@ from binorm.experiments.recipes.base import explain
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0, 2 for the user's mistake, 128 + n when stopped by signal n."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]

@@ -92,7 +92,7 @@ def test_remarks_are_notes_in_every_report_and_never_markup(tmp_path):
     )
     for name in "csm":
         report = report_of(tmp_path / name)
-        assert "About the data: 2 pictures are left out: &lt;b&gt;a$b$&lt;/b&gt;.tif, caf\\udce9.gif." in report.html
+        assert "About the data: 2 pictures are left out: &lt;b&gt;a$b$&lt;/b&gt;.tif, caf\\xe9.gif." in report.html
         assert r"> About the data: 2 pictures are left out: &lt;b&gt;a\$b\$" in report.markdown
         assert report.terminal.count("About the data: ") == 1
         assert len(next(line for line in report.narrow.splitlines() if "About the data" in line)) <= 80

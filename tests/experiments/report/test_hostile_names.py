@@ -26,10 +26,10 @@ NAMES = (
 
 
 def test_what_cannot_be_shown_is_escaped_and_nothing_else():
-    assert printable("caf\udce9 a\nb\x1b[31m\u202e\u2028") == r"caf\udce9 a\nb\x1b[31m\u202e\u2028"
+    assert printable("caf\udce9 a\nb\x1b[31m\u202e\u2028") == r"caf\xe9 a\nb\x1b[31m\u202e\u2028"
     assert printable("שלום 😀👩‍👩‍👧 é $<>&\\ \xa0") == "שלום 😀👩‍👩‍👧 é $<>&\\ \xa0"
     assert printable("a\nb\r", keep="\n") == "a\nb\\r"
-    assert all_printable({"\udce9": ["\n", {"a": ("\n", 1)}, None]}) == {r"\udce9": [r"\n", {"a": ("\n", 1)}, None]}
+    assert all_printable({"\udce9": ["\n", {"a": ("\n", 1)}, None]}) == {r"\xe9": [r"\n", {"a": ("\n", 1)}, None]}
 
 
 def harmless(text):
@@ -54,7 +54,7 @@ def test_a_classification_report_is_written(tmp_path):
     report = report_of(tmp_path / "runs")
     assert all(map(harmless, (report.html, report.markdown, report.json, report.terminal)))
     assert "script" not in Tags(report.html).names
-    assert r"caf\udce9" in report.html
+    assert r"caf\xe9" in report.html
     assert all(len(path.name) < 130 for path in (report.folder / "figures").iterdir())
 
 
@@ -89,4 +89,4 @@ def test_a_recipe_file_with_such_a_name_has_a_name_that_can_be_written(tmp_path)
 
     path = tmp_path / "caf\udce9\n.yaml"
     path.write_text(yaml.safe_dump({"base": "digits"}))
-    assert load_recipe(str(path)).name == r"caf\udce9\n"
+    assert load_recipe(str(path)).name == r"caf\xe9\n"

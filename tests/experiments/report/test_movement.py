@@ -8,7 +8,7 @@ from fake_runs import LAYERS, write_run
 from fake_styles import write_style_run
 from report_files import report_of
 
-NEARLY = "The gates hardly moved: all are above 0.97, so this network is nearly batch norm. Train longer, or raise"
+NEARLY = "the gates hardly moved: all are above 0.97, so this network is nearly batch norm. Train longer, or raise"
 
 
 def write_gates(run, value, start=1.0):

@@ -10,7 +10,7 @@ _NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""``text`` with what cannot be shown as backslash escapes: ``"caf\udce9"``, on one line.
+    r"""``text`` with what cannot be shown as backslash escapes: ``"caf\xe9"``, on one line.
 
     Args:
         text: such as the name of a file or a class.
@@ -29,6 +29,8 @@ def all_printable(value: Any) -> Any:
 
 
 def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # how Python keeps a byte that is no UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
 
 

@@ -29,7 +29,7 @@ def still(runs: Sequence[FinishedRun]) -> str:
         return ""
     scales = sorted({run.config["gate_lr_scale"] for run in runs if "gate_lr_scale" in run.config})
     now = f" ({listed(f'{scale:g}' for scale in scales)} now)" if scales else ""
-    return f"The gates hardly moved: {found}. Train longer, or raise --gate_lr_scale{now}."
+    return f"the gates hardly moved: {found}. Train longer, or raise --gate_lr_scale{now}."
 
 
 def still_norms(runs: Sequence[FinishedRun]) -> dict[str, str]:

@@ -84,7 +84,7 @@ def gate_sentence(rows: Sequence[GateRow]) -> str:
         return ""
     first, last = rows[0], rows[-1]
     if first.motionless:
-        return f"{_text(first)}. {first.motionless}"
+        return f"{_text(first)}; {first.motionless}"
     if last.task != CLASSIFIER:
         return f"{_text(first)}."
     difference = first.shares.mean - last.shares.mean
