@@ -216,6 +216,7 @@ def _announce(plan: Plan, console: Console) -> None:
     short = f" (short schedule: the full recipe has {full})" if length < full else ""
     settings = plan.task.settings(recipe, max(job.images for job in jobs))
     title = title_of(dataclasses.asdict(recipe), _place(plan.task.loader))
+    title += "" if title == recipe.title else f" ({recipe.name})"
     console.print(
         f"{plain(title)}: {_range([job.images for job in jobs], '{:,}'.format)} training pictures an epoch, "
         f"{counted(length, unit)}{short}, {counted(len(jobs), 'run')} on {settings}"
