@@ -34,6 +34,8 @@ def _run(options: Namespace, command: str) -> int:
     from binorm.experiments.style.result_names import style_label
     from binorm.experiments.style.style_file import load_style, style_path
 
+    if not options.out.strip():
+        raise UserError(f"--out should name a folder (got {options.out!r})")
     path = style_path(options.style)
     network, card = load_style(path)
     stylizer = Stylizer(network, options.gate)
@@ -41,10 +43,9 @@ def _run(options: Namespace, command: str) -> int:
     plan = plan_jobs(options.inputs, out, style_label(path, card), options.format)
     for fault in plan.faults:
         _say_error(fault)
-    if not plan.jobs:
-        return 2
-    _check_options(options, plan.jobs)
-    require_writable(out)
+    if plan.jobs:
+        _check_options(options, plan.jobs)
+        require_writable(out)
     if plan.left_out:
         ERRORS.print("[yellow]left out:[/]", one_line(by_reason(plan.left_out)))
     return _stylize_all(plan, stylizer, options)
@@ -83,11 +84,8 @@ def _stylize_all(plan: "Plan", stylizer: "Stylizer", options: Namespace) -> int:
             rest = len(plan.jobs) - position
             ERRORS.print(f"stopped: {rest} of {count} files are not drawn yet; the same command goes on with them")
             return 2
-        except UserError as error:
-            _say_error(str(error))
-            broken += 1
         except Exception as error:  # libraries that read files raise nearly anything for some
-            _say_error(f"{job.source} cannot be stylized: {_in_short(error)}")
+            _say_error(_explained(job, error))
             broken += 1
     if kept:
         _say_kept(kept, count)
@@ -156,12 +154,15 @@ def _say_kept(kept: Sequence[Path], count: int) -> None:
     ERRORS.print(one_line(text))
 
 
-def _in_short(error: Exception) -> str:
-    """One line of what a library's error says."""
+def _explained(job: "Job", error: Exception) -> str:
+    """What went wrong, with the name of the file."""
+    text = str(error)
+    if isinstance(error, UserError):
+        return text if str(job.source) in text or str(job.target) in text else f"{job.source}: {text}"
     if isinstance(error, MemoryError):
-        return "there is not enough memory for it"
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:LONGEST_REASON]}" if text else type(error).__name__
+        return f"{job.source} cannot be stylized: there is not enough memory for it"
+    reason = " ".join(text.split())[:LONGEST_REASON]
+    return f"{job.source} cannot be stylized: {': '.join(filter(None, (type(error).__name__, reason)))}"
 
 
 def _list_styles() -> int:

@@ -65,7 +65,7 @@ class Inputs:
             self._take(GivenFile(picture, picture.relative_to(given).parent, found=True))
         for reason, names in inside.left_out.items():
             if reason != OTHERS:
-                self.left_out.setdefault(reason, []).extend(names)
+                self.left_out[reason] = list(dict.fromkeys([*self.left_out.get(reason, ()), *names]))
 
     def _take(self, file: GivenFile) -> None:
         """Add a file unless it is there already, under this name or another."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from binorm.experiments.common.picture_names import PICTURE_SUFFIXES, UNREAD_SUFFIXES, VIDEO_SUFFIXES
-from binorm.experiments.style.inputs import GivenFile, find_inputs
+from binorm.experiments.style.inputs import find_inputs
 from binorm.experiments.style.result_names import result_names, result_suffix
 from binorm.experiments.style.video_start import begins_as_video
 
@@ -44,14 +44,15 @@ def plan_jobs(given: Sequence[str], out: Path, style: str, picture_format: str =
     ]
     targets = [out / name for name in result_names(inputs.files, suffixes, style)]
     results = set(map(os.path.realpath, targets))
-    sources = {os.path.realpath(file.source): file for file in inputs.files}
+    named = {os.path.realpath(file.source) for file in inputs.files if not file.found}
     jobs = []
     for file, target, video in zip(inputs.files, targets, videos, strict=True):
-        replaced = sources.get(os.path.realpath(target))
         if file.found and os.path.realpath(file.source) in results:
             inputs.left_out.setdefault(RESULTS, []).append(str(file.source))
-        elif replaced is not None and not replaced.found:
-            inputs.faults.append(_would_replace(file, target))
+        elif os.path.realpath(target) in named:
+            inputs.faults.append(
+                f"{file.source} would become {target}, which is an input itself: give another folder with --out"
+            )
         else:
             jobs.append(Job(file.source, target, video))
     return Plan(jobs, inputs.faults, inputs.left_out)
@@ -61,7 +62,3 @@ def is_video(source: Path) -> bool:
     """By its name; where that says nothing, by how the file begins."""
     suffix = source.suffix.lower()
     return suffix in VIDEO_SUFFIXES or (suffix not in PICTURE_SUFFIXES | UNREAD_SUFFIXES and begins_as_video(source))
-
-
-def _would_replace(file: GivenFile, target: Path) -> str:
-    return f"{file.source} would become {target}, which is an input itself: give another folder with --out"
