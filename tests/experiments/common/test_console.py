@@ -12,9 +12,10 @@ def _printed(text):
     return file.getvalue().removesuffix("\n")
 
 
-@pytest.mark.parametrize(
-    "name", ["a[1].png", "[red]x[/red]", "[/x]", "a\\[b].png", "ü漢\u202f.png", "\U0001f468\u200d\U0001f469.png", ":smile:"]
-)
+NAMES = ["a[1].png", "[red]x[/red]", "[/x]", "a\\[b].png", "ü漢\u202f.png", "\U0001f468\u200d\U0001f469", ":smile:"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_names_are_printed_as_they_are(name):
     assert _printed(one_line(name)) == name
     assert _printed(plain(name)) == name

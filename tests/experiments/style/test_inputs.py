@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -40,8 +41,8 @@ def test_what_is_left_out_is_kept_by_reason(folder):
     _tree(folder, "@eaDir/a.png", ".Trash-1000/b.png", ".DS_Store")
     inputs = _found(folder)
     assert len(inputs.files) == 3
-    left_out = {reason: {name.removeprefix(f"{folder}/") for name in names} for reason, names in inputs.left_out.items()}
-    assert left_out == {
+    left_out = inputs.left_out.items()
+    assert {reason: {name.removeprefix(f"{folder}/") for name in names} for reason, names in left_out} == {
         UNREAD: {"phone.HEIC", "trip/web.avif"},
         VIDEOS: {"clip.mts"},
         "files whose names have no ending": {"scan"},
@@ -118,7 +119,7 @@ def test_what_is_not_there_is_named_and_the_rest_is_taken(folder, tmp_path):
 
 def test_a_sub_folder_that_cannot_be_read_is_named(folder, monkeypatch):
     def refusing(path, scandir=os.scandir):
-        if os.path.basename(path) == "trip":
+        if Path(path).name == "trip":
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 

@@ -43,7 +43,8 @@ def test_videos_are_known_by_their_names(tmp_path, suffix):
 
 STARTS = {
     "mp4": b"\0\0\0\x18ftypisom", "mov": b"\0\0\0\x08wide", "mkv": b"\x1a\x45\xdf\xa3", "avi": b"RIFF\0\0\0\0AVI LIST",
-    "ts": (b"G" + bytes(187)) * 3, "m2ts": (bytes(4) + b"G" + bytes(187)) * 3, "mpg": b"\0\0\x01\xba", "flv": b"FLV\x01",
+    "ts": (b"G" + bytes(187)) * 3, "m2ts": (bytes(4) + b"G" + bytes(187)) * 3,
+    "mpg": b"\0\0\x01\xba", "flv": b"FLV\x01",
 }  # fmt: skip
 
 
@@ -54,7 +55,9 @@ def test_videos_are_known_by_their_beginning_where_the_name_says_nothing(tmp_pat
     assert is_video(tmp_path / name)
 
 
-@pytest.mark.parametrize("start", [b"\0\0\0\x18ftypheic", b"\0\0\0\x18ftypavif", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"G", b""])
+@pytest.mark.parametrize(
+    "start", [b"\0\0\0\x18ftypheic", b"\0\0\0\x18ftypavif", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"G", b""]
+)
 def test_pictures_and_others_are_no_videos(tmp_path, start):
     (tmp_path / "file").write_bytes(start)
     assert not is_video(tmp_path / "file")
