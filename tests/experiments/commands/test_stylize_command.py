@@ -275,6 +275,22 @@ def test_an_interrupt_leaves_nothing_half_written(photos, style, tmp_path, capsy
     assert "stopped" in capsys.readouterr().err
 
 
+def test_the_same_command_goes_on_where_it_was_stopped(photos, style, tmp_path, capsys, monkeypatch):
+    def stop_at(path):
+        if path.name == "b.JPG":
+            raise KeyboardInterrupt
+        return read_picture(path)
+
+    arguments = (photos, "--style", style, "--out", tmp_path / "out")
+    with monkeypatch.context() as patch:
+        patch.setattr("binorm.experiments.style.picture_files.read_picture", stop_at)
+        assert _stylize(*arguments) == 130
+    capsys.readouterr()
+    assert _stylize(*arguments) == 0
+    assert _written(tmp_path / "out") == ["a-waves.png", "trip/b-waves.jpg"]
+    assert capsys.readouterr().out.startswith(str(photos / "trip" / "b.JPG"))
+
+
 def test_videos_go_to_their_own_function(photos, style, tmp_path, capsys, monkeypatch):
     from binorm.experiments.style.video import stylize as video
 

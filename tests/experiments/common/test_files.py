@@ -87,17 +87,17 @@ def test_what_is_not_finished_is_hidden_and_ours_by_its_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "of_the_place"),
-    [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, True), (errno.EACCES, True), (errno.EFBIG, False)],
+    ("number", "of_the_disk"),
+    [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, True), (errno.EACCES, False), (errno.EFBIG, False)],
 )
-def test_faults_of_the_place_are_told_from_those_of_one_file(tmp_path, monkeypatch, number, of_the_place):
+def test_faults_of_the_disk_are_told_from_those_of_one_file(tmp_path, monkeypatch, number, of_the_disk):
     def failing(_):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", failing)
     with pytest.raises(UserError) as caught:
         write_text_atomically(tmp_path / "file", "text")
-    assert isinstance(caught.value, UnwritableError) is of_the_place
+    assert isinstance(caught.value, UnwritableError) is of_the_disk
 
 
 def test_a_name_that_is_too_long_is_the_fault_of_one_file(tmp_path):
@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr("tempfile.TemporaryFile", refusing)
-    with pytest.raises(UnwritableError, match="choose a folder that you may write to"):
+    with pytest.raises(UserError, match="choose a folder that you may write to"):
         require_writable(tmp_path)
 
 

@@ -60,6 +60,7 @@ def test_loops_of_links_end_and_each_file_is_taken_once_by_its_own_name(folder):
     (folder / "trip" / "up").symlink_to("..")
     (folder / "a-link.png").symlink_to("trip/b.JPG")
     (folder / "self").symlink_to("self")
+    (folder / ".self").symlink_to(".self")
     (folder / "gone.png").symlink_to("/nowhere.png")
     inputs = _found(folder)
     assert [name for name, _ in _names(inputs, folder)] == ["a.png", "trip/b.JPG", "trip/deep/c.tif"]
@@ -118,15 +119,23 @@ def test_what_is_not_there_is_named_and_the_rest_is_taken(folder, tmp_path):
 
 
 def test_a_sub_folder_that_cannot_be_read_is_named(folder, monkeypatch):
-    def refusing(path, scandir=os.scandir):
-        if Path(path).name == "trip":
+    def refusing(path, iterdir=Path.iterdir):
+        if path.name == "trip":
             raise PermissionError(13, "Permission denied")
-        return scandir(path)
+        return iterdir(path)
 
-    monkeypatch.setattr(os, "scandir", refusing)
+    monkeypatch.setattr(Path, "iterdir", refusing)
     inputs = _found(folder)
     assert [file.source.name for file in inputs.files] == ["a.png"]
     assert inputs.faults == [f"cannot read {folder / 'trip'}: Permission denied"]
+
+
+def test_a_file_that_cannot_be_looked_at_is_named(folder, monkeypatch):
+    def refusing(path, *, follow_symlinks=True):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refusing)  # as below a folder that may not be entered
+    assert _found(folder / "a.png").faults == [f"cannot read {folder / 'a.png'}: Permission denied"]
 
 
 def test_patterns_and_the_home_folder_are_understood(folder, monkeypatch):

@@ -82,7 +82,7 @@ def _stylize_all(plan: "Plan", stylizer: "Stylizer", options: Namespace) -> int:
         except UnwritableError as error:  # as would be all others
             _say_error(str(error))
             rest = len(plan.jobs) - position
-            ERRORS.print(f"stopped: {rest} of {count} files are not drawn yet; the same command goes on with them")
+            ERRORS.print(f"stopped: {rest:,} of {count:,} files are not drawn yet; the same command goes on with them")
             return 2
         except Exception as error:  # libraries that read files raise nearly anything for some
             _say_error(_explained(job, error))
@@ -90,7 +90,7 @@ def _stylize_all(plan: "Plan", stylizer: "Stylizer", options: Namespace) -> int:
     if kept:
         _say_kept(kept, count)
     if broken and count > 1:
-        ERRORS.print(f"{broken} of {count} files could not be stylized")
+        ERRORS.print(f"{broken:,} of {count:,} files could not be stylized")
     return 2 if broken else 0
 
 
@@ -149,7 +149,7 @@ def _say_kept(kept: Sequence[Path], count: int) -> None:
     if count == 1:
         text = f"{kept[0]} exists already and is left alone: --overwrite draws it anew"
     else:
-        text = f"{len(kept)} of {count} results exist already and are left alone, such as {kept[0]}: "
+        text = f"{len(kept):,} of {count:,} results exist already and are left alone, such as {kept[0]}: "
         text += "--overwrite draws them anew"
     ERRORS.print(one_line(text))
 

@@ -26,11 +26,11 @@ _WAYS_OUT = {
     errno.EEXIST: "a file is where a folder should be",
     errno.ENOTDIR: "a file is where a folder should be",
 }
-_FAULTS_OF_THE_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}
+_FAULTS_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 class UnwritableError(UserError):
-    """No other file could be written there either: the disk is full, or the folder may not be written to."""
+    """No other file could be written either: the disk is full, or nothing may be written to it."""
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside ``path`` for writing; put it in ``path``'s place when the block ends well.
 
     Raises:
-        UnwritableError: where the disk is full or the folder cannot be written.
+        UnwritableError: where the disk is full, or nothing may be written to it.
         UserError: where this file alone cannot be written. In both cases what stood at ``path`` is untouched.
     """
     try:
@@ -104,5 +104,5 @@ def _sync_folder(folder: Path) -> None:
 
 def _explained(path: Path, error: OSError) -> UserError:
     way_out = _WAYS_OUT.get(error.errno or 0, "check the folder, then run the same command again")
-    kind = UnwritableError if error.errno in _FAULTS_OF_THE_PLACE else UserError
+    kind = UnwritableError if error.errno in _FAULTS_OF_THE_DISK else UserError
     return kind(f"cannot write {path}: {error.strerror or error}; {way_out}")

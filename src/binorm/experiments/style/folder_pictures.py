@@ -1,6 +1,7 @@
 """The pictures of a folder as people have it, and what else is there."""
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -44,30 +45,38 @@ class FolderPictures:
                 continue
             self._entered.add(place)
             try:
-                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+                inside = sorted(folder.iterdir())
             except OSError as error:
-                self.faults.append(f"cannot read {folder}: {error.strerror}")
+                self._cannot_read(folder, error)
                 continue
-            for entry in entries:
-                path = folder / entry.name
-                if is_hidden(entry.name):
-                    self._pass_by(path, entry.is_dir())
-                elif entry.is_symlink():
-                    self._links.append(path)
-                elif entry.is_dir():
-                    waiting.append(path)
-                elif entry.is_file():
-                    self._take(path)
+            for path in inside:
+                self._look_at(path, waiting)
+
+    def _look_at(self, path: Path, folders: list[Path]) -> None:
+        """Take what is a picture, and put what is to be entered later on among ``folders``."""
+        try:
+            mode = path.lstat().st_mode
+        except OSError as error:
+            self._cannot_read(path, error)
+            return
+        if is_hidden(path.name):
+            self._pass_by(path, stat.S_ISDIR(mode))
+        elif stat.S_ISLNK(mode):
+            self._links.append(path)
+        elif stat.S_ISDIR(mode):
+            folders.append(path)
+        elif stat.S_ISREG(mode):
+            self._take(path)
 
     def _follow(self, link: Path) -> None:
         try:
-            link.stat()
+            mode = link.stat().st_mode
         except OSError:  # it leads nowhere, or to itself
             self._leave_out(DANGLING, link)
             return
-        if link.is_dir():
+        if stat.S_ISDIR(mode):
             self._enter(link)
-        elif link.is_file():
+        elif stat.S_ISREG(mode):
             self._take(link)
 
     def _take(self, path: Path) -> None:
@@ -82,6 +91,9 @@ class FolderPictures:
         name = path.name.lstrip(".")
         if is_folder or (is_picture(name) and not path.name.startswith("._")):  # what macOS keeps of a file elsewhere
             self._leave_out(HIDDEN, path)
+
+    def _cannot_read(self, path: Path, error: OSError) -> None:
+        self.faults.append(f"cannot read {path}: {error.strerror}")
 
     def _leave_out(self, reason: str, path: Path) -> None:
         self.left_out.setdefault(reason, []).append(str(path))

@@ -100,10 +100,10 @@ def find_inputs(given: Sequence[str], results: Path) -> Inputs:
 
 def _paths(word: str) -> list[Path]:
     """The paths that a word stands for: itself, with ``~`` for the home folder, or as a pattern."""
-    if not word.strip():
-        raise UserError(f"expected the name of a file or folder (got {word!r})")
     if os.path.lexists(word):
         return [Path(word)]
+    if not word.strip():
+        raise UserError(f"expected the name of a file or folder (got {word!r})")
     word = os.path.expanduser(word)  # noqa: PTH111 - Path's own fails where there is no such home
     if os.path.lexists(word) or not glob.has_magic(word):
         return [Path(word)]
@@ -114,7 +114,7 @@ def _paths(word: str) -> list[Path]:
 
 
 def _why_absent(path: Path, error: OSError) -> str:
-    if path.is_symlink():
+    if os.path.islink(path):  # noqa: PTH114 - Path's own fails below a folder that cannot be read
         return f"{path} is a link to what is not there"
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return f"there is no file or folder {path}"
