@@ -1,17 +1,14 @@
 """The terminal: what a person sees on standard output and standard error."""
 
 import sys
-import unicodedata
 
 from rich.console import Console
 from rich.markup import escape
 
+from binorm.experiments.common.text import printable
+
 CONSOLE = Console(highlight=False, soft_wrap=True, emoji=False)
 ERRORS = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-
-# Control characters, halves of characters, and breaks of lines and paragraphs; then what turns the direction of text.
-_UNSHOWN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 def plain(text: str) -> str:
@@ -20,12 +17,12 @@ def plain(text: str) -> str:
     Control characters are written as Python writes them (``\x1b``), and so are the bytes of a file's name that are no
     UTF-8 (``\xe9``).
     """
-    return escape("".join(each if each == "\n" else _shown(each) for each in text))
+    return escape(printable(text, keep="\n"))
 
 
 def one_line(text: str) -> str:
     """As `plain`, with line breaks written so too: a file's name may hold them."""
-    return escape("".join(map(_shown, text)))
+    return escape(printable(text))
 
 
 def show_any_character() -> None:
@@ -33,11 +30,3 @@ def show_any_character() -> None:
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")
-
-
-def _shown(character: str) -> str:
-    if unicodedata.category(character) in _UNSHOWN_CATEGORIES or unicodedata.bidirectional(character) in _TURNING:
-        if "\udc80" <= character <= "\udcff":  # how Python keeps a byte that is no UTF-8
-            return f"\\x{ord(character) - 0xDC00:02x}"
-        return character.encode("unicode_escape").decode()
-    return character

@@ -15,6 +15,7 @@ from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.readers.image_folder import DecodedSplit
 
 Splits = dict[str, DecodedSplit]
+VERSION = 2  # of what is decoded and how: pixels of another version are not taken
 
 
 def cache_folder() -> Path:
@@ -30,7 +31,7 @@ def cached(key: str, read: Callable[[], Splits]) -> Splits:
     Two runs at once both read and the later one replaces the earlier's file by an equal one. A damaged file is read
     anew. A cache that cannot be written costs a warning and nothing else.
     """
-    path = cache_folder() / f"{key}.safetensors"
+    path = cache_folder() / f"{key}-{VERSION}.safetensors"
     try:
         return _load(path)
     except (OSError, SafetensorError, KeyError, ValueError):

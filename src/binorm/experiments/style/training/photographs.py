@@ -15,7 +15,7 @@ from torch import Tensor
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import BrokenImageError
-from binorm.experiments.common.picture_names import is_picture
+from binorm.experiments.common.picture_names import PICTURE_SUFFIXES, is_picture
 from binorm.experiments.common.threads import in_threads
 from binorm.experiments.data.batches.seeds import picture_generator
 from binorm.experiments.data.batches.transforms import Box, cut, ignore_metadata_warnings
@@ -55,7 +55,7 @@ def find_photographs(path: Path | None) -> Photographs:
     with open_tree(path) as tree:
         names = tuple(name for name in tree.names if is_picture(name))
     if not names:
-        raise UserError(f"there are no pictures in {path}: expected .jpg, .png, .webp, .bmp or .ppm files")
+        raise UserError(f"there are no pictures in {path}: expected files in {', '.join(sorted(PICTURE_SUFFIXES))}")
     if path.is_dir():
         return Photographs(path, names, folder_reader(path))
     if not zipfile.is_zipfile(path):
