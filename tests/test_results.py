@@ -9,15 +9,14 @@ import pytest
 from binorm.experiments.report import write_report
 
 RESULTS = Path(__file__).parents[1] / "results"
+NOT_REMADE = {"features.svg"}  # of the features of samples, which runs here are kept without
 
 
 def whole(report: Path) -> bool:
     """Whether the runs of a report are all there: of one that waits for its whole schedule, some may be."""
-    runs = json.loads(report.read_text())["runs"]
-    finished = {(path.parts[-3], path.parts[-2]) for path in report.parent.glob("runs/*/seed*/run.json")}
-    kept = json.loads((report.parent / "runs" / runs[0]["norm"] / "seed0" / "run.json").read_text())
-    same = kept["started"] in {run["record"]["started"] for run in runs}
-    return same and finished == {(run["norm"], f"seed{run['seed']}") for run in runs}
+    reported = {run["record"]["started"] for run in json.loads(report.read_text())["runs"]}
+    kept = {json.loads(path.read_text())["started"] for path in report.parent.glob("runs/**/seed*/run.json")}
+    return kept == reported
 
 
 REPORTS = [path.parent for path in sorted(RESULTS.glob("*/report.json")) if (path.parent / "runs").is_dir()]
@@ -32,5 +31,6 @@ def test_committed_runs_give_the_committed_report(folder, tmp_path):
     write_report(runs)
     for name in ("report.json", "report.md"):
         assert (runs / name).read_text() == (folder / name).read_text()
-    figures = {path.name for path in (folder / "figures").iterdir()}
-    assert {path.name for path in (runs / "figures").iterdir()} == figures
+    kept = {path.name for path in (folder / "figures").iterdir()}
+    made = {path.name for path in (runs / "figures").iterdir()}
+    assert made | NOT_REMADE == kept | NOT_REMADE

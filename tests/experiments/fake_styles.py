@@ -62,7 +62,7 @@ def write_styles(
 
 
 def style_gates(generator: random.Random, shift: float = 0.0) -> dict[str, Any]:
-    """Gates from 0 to 1, higher by ``shift``, with a history that ends where they do."""
+    """Gates from 0 to 1, higher by ``shift``, with a history that begins at 1 and ends where they do."""
     gates = {
         name: [min(max(generator.gauss(0.35 + shift, 0.4), 0.0), 1.0) for _ in range(channels)]
         for name, channels in GATES.items()
@@ -70,9 +70,10 @@ def style_gates(generator: random.Random, shift: float = 0.0) -> dict[str, Any]:
     layers = [
         {"name": name, "mean": sum(values) / len(values), "histogram": _bins(values)} for name, values in gates.items()
     ]
+    start = [{"name": name, "mean": 1.0, "histogram": _bins([1.0] * len(values))} for name, values in gates.items()]
     return {
         "layers": [{"name": name, "gates": values} for name, values in gates.items()],
-        "history": [{"epoch": epoch, "layers": layers} for epoch in (0, 1)],
+        "history": [{"epoch": 0, "layers": start}, {"epoch": 1, "layers": layers}],
     }
 
 

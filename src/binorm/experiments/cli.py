@@ -12,7 +12,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from binorm.experiments.commands import COMMANDS
 from binorm.experiments.commands.command import Command
 from binorm.experiments.commands.recipe_options import add_recipe_options, tasks_with
-from binorm.experiments.common.console import ERRORS, plain
+from binorm.experiments.common.console import ERRORS, plain, show_any_character
 from binorm.experiments.common.errors import Interrupted, UserError, nearest
 from binorm.experiments.common.text import listed
 from binorm.experiments.recipes.base import explain
@@ -21,6 +21,7 @@ from binorm.experiments.recipes.base import explain
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0, 2 for the user's mistake, 128 + n when stopped by signal n."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    show_any_character()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]

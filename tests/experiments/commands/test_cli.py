@@ -98,7 +98,8 @@ def test_several_recipes_get_a_table_and_figures_for_print(cifar, tmp_path, caps
     arguments = ["compare", "cifar10-resnet[25]*", *shared, "--data", str(cifar), "--out", str(out)]
     assert main([*arguments, "--figures", str(figures), "--format", "svg"]) == 0
     output = capsys.readouterr().out
-    assert output.index("CIFAR-10, ResNet-20: 16 training pictures") < output.index("CIFAR-10, ResNet-56: 16 training")
+    first, second = (f"cifar10: resnet8 (cifar10-resnet{depth}): 16 training pictures" for depth in (20, 56))
+    assert output.index(first) < output.index(second)
     assert "all together: about" in output
     assert {"table.html", "table.md", "table.json"} <= set(os.listdir(out))
     assert set(os.listdir(figures)) == {"cifar10-resnet20", "cifar10-resnet56"}

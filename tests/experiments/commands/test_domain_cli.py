@@ -49,6 +49,7 @@ def test_adaptation_trains_every_task_with_its_baseline_and_reports(adapted):
     }
     report = json.loads((adapted / "report.json").read_text())
     assert len(report["runs"]) == 16
+    assert report["title"].endswith(" (domains): resnet8, adaptation between domains")
     text = (adapted / "report.md").read_text()
     assert "cam2" in text
     assert "running statistics" in text  # per-domain, as the recipe says
@@ -76,13 +77,18 @@ def test_each_domain_is_left_out_in_turn(tree, tmp_path):
     assert tasks == {"without-cam1", "without-cam2", "without-cam3"}
 
 
-def test_mixed_training_and_single_domains_join_in_one_report(tree, tmp_path):
+def test_mixed_training_and_single_domains_join_in_one_report(tree, tmp_path, capsys):
+    title = f"{tree.name} (domains): resnet8, one network for all domains"
     for arguments in ((), ("--source", "each")):
         assert compare(tree, tmp_path, "pacs-mixed-resnet18", *arguments, "--statistics", "joint") == 0
+        assert (
+            f"{title} (pacs-mixed-resnet18): " in capsys.readouterr().out
+        )  # before training; the report says the same
     folder = tmp_path / "pacs-mixed-resnet18"
     assert {path.name for path in folder.iterdir() if path.is_dir()} >= {"bn", "bin", "only-cam1", "only-cam3"}
     report = json.loads((folder / "report.json").read_text())
     assert len(report["runs"]) == 4 * 2
+    assert report["title"] == title
 
 
 def test_statistics_of_each_domain_are_used_in_its_evaluation(tree, tmp_path, capsys):

@@ -1,5 +1,9 @@
+import errno
+import os
+import struct
 import subprocess
 import sys
+import warnings
 
 import numpy
 import pytest
@@ -8,8 +12,8 @@ from PIL import Image
 from random_styles import write_random_style
 
 from binorm.experiments.cli import main
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.style.drawing.stylizer import Stylizer
-from binorm.experiments.style.jobs import plan_jobs
 from binorm.experiments.style.picture_files import read_picture
 from binorm.experiments.style.style_file import load_style
 
@@ -75,7 +79,7 @@ def test_strength_gate_and_size_reach_the_stylizer(photos, style, tmp_path):
     pixels = read_picture(photos / "a.png").pixels
     result = tmp_path / "out" / "a-waves.png"
     assert numpy.array_equal(read_picture(result).pixels, Stylizer(load_style(style)[0], -1.0)(pixels, 0.5))
-    assert _stylize(*arguments, "--size", "15") == 0
+    assert _stylize(*arguments, "--size", "15", "--overwrite") == 0
     assert read_picture(result).pixels.shape == (10, 15, 3)
 
 
@@ -109,28 +113,140 @@ def test_a_named_file_that_is_no_picture_is_an_error(photos, style, tmp_path, ca
     assert "notes.txt is not a picture" in _error(capsys, photos / "notes.txt", "--style", style)
     assert "there is no file or folder" in _error(capsys, photos / "none.png", "--style", style)
     (tmp_path / "empty").mkdir()
-    assert "holds no pictures" in _error(capsys, tmp_path / "empty", "--style", style)
+    assert "holds no picture" in _error(capsys, tmp_path / "empty", "--style", style)
 
 
-def test_two_inputs_with_one_output_are_an_error_before_any_work(photos, style, tmp_path, capsys):
+def test_two_inputs_with_one_name_are_both_drawn(photos, style, tmp_path):
     (photos / "a.tif").write_bytes(encode(photograph(1, (20, 20)), "TIFF"))
-    out = tmp_path / "out"
-    message = _error(capsys, photos, "--style", style, "--out", out)
-    assert f"would both become {out / 'a-waves.png'}" in message
-    assert not out.exists()
+    assert _stylize(photos, "--style", style, "--out", tmp_path / "out") == 0
+    assert _written(tmp_path / "out") == ["a-png-waves.png", "a-tif-waves.png", "trip/b-waves.jpg"]
 
 
 def test_no_input_is_replaced(photos, style, capsys):
     data = (photos / "a.png").read_bytes()
     (photos / "a-waves.png").write_bytes(data)
-    arguments = (photos / "a.png", photos / "a-waves.png", "--style", style, "--out", photos / "trip" / "..")
+    arguments = (photos / "a.png", photos / "a-waves.png", "--style", style, "--out", photos, "--overwrite")
     assert "which is an input itself" in _error(capsys, *arguments)
     assert (photos / "a-waves.png").read_bytes() == data
 
 
-def test_the_same_file_twice_is_done_once(photos, tmp_path):
-    jobs = plan_jobs([photos / "a.png", photos, photos / "trip" / ".." / "a.png"], tmp_path, "waves")
-    assert [job.source.name for job in jobs] == ["a.png", "b.JPG"]
+def test_what_exists_already_is_left_alone_and_named(photos, style, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a-waves.png").write_text("the user's own")
+    assert _stylize(photos, "--style", style, "--out", out) == 0
+    assert (out / "a-waves.png").read_text() == "the user's own"
+    assert _written(out) == ["a-waves.png", "trip/b-waves.jpg"]
+    error = capsys.readouterr().err
+    assert f"1 of 2 results exist already and are left alone, such as {out / 'a-waves.png'}: --overwrite" in error
+    assert _stylize(photos / "a.png", "--style", style, "--out", out) == 0
+    assert "a-waves.png exists already and is left alone: --overwrite draws it anew" in capsys.readouterr().err
+    assert _stylize(photos / "a.png", "--style", style, "--out", out, "--overwrite") == 0
+    assert read_picture(out / "a-waves.png").pixels.shape == (20, 30, 3)
+
+
+def test_what_is_left_out_of_a_folder_is_said_in_one_line(photos, style, tmp_path, capsys):
+    (photos / "phone.HEIC").touch()
+    (photos / "trip" / "clip.mp4").touch()
+    (photos / "gone.png").symlink_to("nowhere")
+    assert _stylize(photos, "--style", style, "--out", tmp_path / "out") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("left out: ")
+    assert f"pictures of a kind that is not read (convert them to PNG): 1 ({photos / 'phone.HEIC'})" in line
+    assert f"videos, to be given by their own names: 1 ({photos / 'trip' / 'clip.mp4'})" in line
+    assert f"links to nothing: 1 ({photos / 'gone.png'})" in line
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (MemoryError(), "there is not enough memory for it"),
+        (RecursionError("too\ndeep"), "RecursionError: too deep"),
+        (struct.error("unpack"), "error: unpack"),
+        (OSError(5, "Input/output error"), "OSError: [Errno 5] Input/output error"),
+        (ZeroDivisionError(), "ZeroDivisionError"),
+    ],
+)
+def test_whatever_a_library_raises_for_one_picture_the_others_are_drawn(
+    photos, style, tmp_path, capsys, monkeypatch, error, text
+):
+    def reading(path):
+        if path.name == "a.png":
+            raise error
+        return read_picture(path)
+
+    monkeypatch.setattr("binorm.experiments.style.picture_files.read_picture", reading)
+    assert _stylize(photos, "--style", style, "--out", tmp_path / "out") == 2
+    assert _written(tmp_path / "out") == ["trip/b-waves.jpg"]
+    errors = capsys.readouterr().err.splitlines()[1:]
+    assert errors == [
+        f"error: {photos / 'a.png'} cannot be stylized: {text}",
+        "1 of 2 files could not be stylized",
+    ]
+
+
+def test_an_error_that_names_no_file_gets_its_name(photos, style, tmp_path, capsys, monkeypatch):
+    def reading(_):
+        raise UserError("too long for a JPEG")
+
+    monkeypatch.setattr("binorm.experiments.style.picture_files.read_picture", reading)
+    message = _error(capsys, photos / "a.png", "--style", style, "--out", tmp_path / "out")
+    assert message == f"error: {photos / 'a.png'}: too long for a JPEG\n"
+
+
+def test_a_warning_comes_with_the_name_of_its_file(photos, style, tmp_path, capsys, monkeypatch):
+    def reading(path):
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("odd EXIF data", stacklevel=1)
+        return read_picture(path)
+
+    monkeypatch.setattr("binorm.experiments.style.picture_files.read_picture", reading)
+    assert _stylize(photos / "a.png", "--style", style, "--out", tmp_path / "out") == 0
+    assert capsys.readouterr().err == f"warning: {photos / 'a.png'}: odd EXIF data\n"
+
+
+def test_a_full_disk_is_said_once_and_ends_the_work(photos, style, tmp_path, capsys, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert _stylize(photos, "--style", style, "--out", tmp_path / "out") == 2
+    assert _written(tmp_path / "out") == []
+    error = capsys.readouterr().err
+    assert error.count("No space left on device; free some space") == 1
+    assert "stopped: 2 of 2 files are not drawn yet; the same command goes on with them" in error
+
+
+def test_one_result_that_cannot_be_written_does_not_stop_the_others(photos, style, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "trip").write_text("a file where a folder should be")
+    (photos / "z.png").write_bytes((photos / "a.png").read_bytes())
+    assert _stylize(photos, "--style", style, "--out", out) == 2
+    assert _written(out) == ["a-waves.png", "trip", "z-waves.png"]
+    assert f"cannot write {out / 'trip' / 'b-waves.jpg'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["a.png", "a.png/below", ""])
+def test_a_place_for_no_results_is_named_before_any_work(photos, style, capsys, monkeypatch, out):
+    monkeypatch.chdir(photos)
+    before = _written(photos)
+    message = _error(capsys, "trip", "--style", style, "--out", out)
+    assert "a file is where a folder should be" in message or "--out should name a folder (got '')" in message
+    assert _written(photos) == before
+
+
+def test_names_of_any_kind_are_drawn_and_printed_on_one_line(style, tmp_path, capsys):
+    names = ["caf\udce9.png", "new\nline.png", "\x1b[31mred.png", "[red]x.png", "m" * 240 + ".png", "null"]
+    for name in names:
+        (tmp_path / name).write_bytes(encode(photograph(1, (16, 12)), "PNG"))
+    assert _stylize(*(tmp_path / name for name in names), "--style", style, "--out", tmp_path / "out") == 0
+    assert len(_written(tmp_path / "out")) == len(names)
+    output = capsys.readouterr().out
+    lines = output.splitlines()
+    assert [line.startswith(str(tmp_path)) for line in lines] == [True] * len(names)
+    assert all(text in output for text in ("caf\\xe9.png", "new\\nline.png", "\\x1b[31mred.png", "[red]x.png"))
 
 
 @pytest.mark.parametrize(
@@ -157,6 +273,22 @@ def test_an_interrupt_leaves_nothing_half_written(photos, style, tmp_path, capsy
     assert _stylize(photos / "a.png", "--style", style, "--out", tmp_path / "out") == 130
     assert _written(tmp_path / "out") == []
     assert "stopped" in capsys.readouterr().err
+
+
+def test_the_same_command_goes_on_where_it_was_stopped(photos, style, tmp_path, capsys, monkeypatch):
+    def stop_at(path):
+        if path.name == "b.JPG":
+            raise KeyboardInterrupt
+        return read_picture(path)
+
+    arguments = (photos, "--style", style, "--out", tmp_path / "out")
+    with monkeypatch.context() as patch:
+        patch.setattr("binorm.experiments.style.picture_files.read_picture", stop_at)
+        assert _stylize(*arguments) == 130
+    capsys.readouterr()
+    assert _stylize(*arguments) == 0
+    assert _written(tmp_path / "out") == ["a-waves.png", "trip/b-waves.jpg"]
+    assert capsys.readouterr().out.startswith(str(photos / "trip" / "b.JPG"))
 
 
 def test_videos_go_to_their_own_function(photos, style, tmp_path, capsys, monkeypatch):

@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -8,7 +9,13 @@ import sys
 import pytest
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.files import replacing, write_bytes_atomically, write_text_atomically
+from binorm.experiments.common.files import (
+    UnwritableError,
+    replacing,
+    require_writable,
+    write_bytes_atomically,
+    write_text_atomically,
+)
 
 
 def test_replaces_the_whole_file(tmp_path):
@@ -65,6 +72,68 @@ def test_a_real_refusal_of_the_kernel_to_write_more(tmp_path):
     assert "UserError: cannot write" in done.stderr
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("name", ["m" * 255, "漢" * 85, "\udcff" * 255])
+def test_a_name_as_long_as_the_file_system_takes_is_written(tmp_path, name):
+    write_text_atomically(tmp_path / name, "text")
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_what_is_not_finished_is_hidden_and_ours_by_its_name(tmp_path):
+    with replacing(tmp_path / "file"):
+        (temporary,) = os.listdir(tmp_path)
+    assert re.fullmatch(r"\.binorm-\w{8}\.tmp", temporary)
+
+
+@pytest.mark.parametrize(
+    ("number", "of_the_disk"),
+    [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, True), (errno.EACCES, False), (errno.EFBIG, False)],
+)
+def test_faults_of_the_disk_are_told_from_those_of_one_file(tmp_path, monkeypatch, number, of_the_disk):
+    def failing(_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(UserError) as caught:
+        write_text_atomically(tmp_path / "file", "text")
+    assert isinstance(caught.value, UnwritableError) is of_the_disk
+
+
+def test_a_name_that_is_too_long_is_the_fault_of_one_file(tmp_path):
+    with pytest.raises(UserError, match="the file system takes no name as long") as caught:
+        write_text_atomically(tmp_path / ("m" * 256), "text")
+    assert not isinstance(caught.value, UnwritableError)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_system_without_modes_is_written_to(tmp_path, monkeypatch):
+    def refusing(*_, **__):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr("pathlib.Path.chmod", refusing)
+    write_text_atomically(tmp_path / "file", "text")
+    assert (tmp_path / "file").read_text() == "text"
+
+
+def test_a_folder_is_tried_and_left_as_it_was(tmp_path):
+    require_writable(tmp_path)
+    require_writable(tmp_path / "new" / "folder")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UserError, match="a file is where a folder should be"):
+            require_writable(place)
+
+    def refusing(*_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refusing)
+    with pytest.raises(UserError, match="choose a folder that you may write to"):
+        require_writable(tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

@@ -267,7 +267,7 @@ def test_pictures_of_responses_are_shown_where_a_run_holds_them(comparison):
     sample = (comparison / "bin" / "seed1" / "samples" / "train.png").read_bytes()
     (folder / "stage1-channel3.png").write_bytes(sample)
     report = report_of(comparison)
-    assert "What channels with low gates see" in report.html
+    assert "What the channels with the lowest gates see" in report.html
     assert (comparison / "figures" / "responses-stage1-channel3.png").read_bytes() == sample
     (folder / "stage1-channel3.png").write_text("<svg onload=alert(1)>")
     with pytest.raises(UserError, match="not a PNG"):

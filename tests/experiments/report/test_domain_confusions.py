@@ -124,8 +124,12 @@ def test_many_classes_have_no_numbers_and_very_many_no_names():
 
 def test_one_norm_alone_and_a_norm_that_is_missing_somewhere_are_drawn():
     assert b">bn<" in confusion_figure("title", [drawing(3, ("bn",))], ("bn",), None, SCREEN)
-    rows = [drawing(3), drawing(3, ("bn",))]
+    rows = [drawing(3, bin=numpy.eye(3, dtype=numpy.int64)), drawing(3, ("bn",))]
     assert confusion_figure("title", rows, ("bn", "bin"), None, SCREEN).count(b"<image") == 6
+
+
+def test_no_difference_is_not_drawn():
+    assert confusion_figure("title", [drawing(3)], ("bn", "bin"), None, SCREEN).count(b"<image") == 2
 
 
 @pytest.mark.parametrize("file_format", ["svg", "pdf", "png"])

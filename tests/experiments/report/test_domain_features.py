@@ -99,7 +99,8 @@ def test_odd_features_make_no_noise():
     equal = features(count=15)
     for rows in equal.features.values():
         rows[:] = 1.0
-    assert numpy.unique(feature_map(equal).points).tolist() == [0.5]
+    assert feature_map(equal) is None
+    assert feature_map(features(count=4)) is None
     broken = features(count=15)
     broken.features["photo"][:5] = numpy.nan
     broken.features["photo"][5, 0] = numpy.inf
@@ -127,7 +128,7 @@ def test_names_are_text_and_files_are_small():
 
 
 def test_very_many_classes_are_counted_instead_of_named():
-    shown = feature_map(Features(tuple(map(str, range(LEGEND + 1))), *vars_of(features(count=4))))
+    shown = feature_map(Features(tuple(map(str, range(LEGEND + 1))), *vars_of(features(count=8))))
     assert f"{LEGEND + 1} classes".encode() in feature_figure("t", rows(shown), None, SCREEN)
 
 

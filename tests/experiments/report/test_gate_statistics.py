@@ -95,6 +95,7 @@ def test_the_summary_compares_the_first_stage_with_the_last():
     assert "0.20 in a and 0.90 in c: more instance norm in the lower stage. The paper's" in text(0.2, 0.5, 0.9)
     assert "0.90 in a and 0.20 in b: more instance norm in the upper stage." in text(0.9, 0.2)
     assert "0.50 in a and 0.50 in b." in text(0.5, 0.5)
+    assert "0.96 in a and 1.00 in b, which is about the same." in text(0.96, 1.0)
     assert "paper" not in text(0.9, 0.2)
 
 

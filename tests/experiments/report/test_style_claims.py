@@ -104,7 +104,10 @@ def test_seeds_in_which_a_claim_holds_are_counted(tmp_path):
     )
     first = paper_claims(rows)[0]
     assert (first.answer, first.seeds, first.holding, first.by_seed) == ("yes", (0, 1), (0,), "in 1 of 2 seeds")
-    assert said(rows) == "The paper's order holds in full. Means over 2 to 3 seeds."
+    assert said(rows) == (
+        "The paper's order holds in full. Means over 2 to 3 seeds; in each seed 4 of these 5 hold, the others can be "
+        "chance."
+    )
 
 
 def test_what_cannot_be_checked_is_not_claimed(tmp_path):

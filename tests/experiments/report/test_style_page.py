@@ -153,7 +153,7 @@ def test_gates_stand_beside_those_of_a_classifier(styled):
 
 def test_higher_gates_than_the_classifiers_are_said_to_be_so(tmp_path, classifier):
     run = write_style_run(tmp_path / "udnie", "bin", 0)
-    (run / "gates.json").write_text(json.dumps(style_gates(random.Random(0), shift=2.0)))
+    (run / "gates.json").write_text(json.dumps(style_gates(random.Random(0), shift=0.9)))
     report = report_of(tmp_path / "udnie", classifier)
     assert report.entries["gates_text"].endswith(": less instance norm in style transfer.")
 

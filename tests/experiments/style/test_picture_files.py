@@ -219,13 +219,13 @@ def test_truncated_pictures_are_refused(file_format, share):
     "data", [b"", b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe-3.0 EPSF-3.0"]
 )
 def test_other_files_are_refused(data):
-    with pytest.raises(UserError, match=r"^notes\.txt is not a picture \(expected PNG, JPEG, WebP, BMP, TIFF or GIF\)"):
+    with pytest.raises(UserError, match=r"^notes\.txt is not a picture \(expected PNG, .*, GIF or PPM\)"):
         decode_picture(data, "notes.txt")
 
 
 def test_formats_that_are_not_named_are_refused():
     with pytest.raises(UserError, match="not a picture"):
-        decode_picture(encode(PHOTO, "PPM"), "photo.ppm")
+        decode_picture(encode(PHOTO, "TGA"), "photo.tga")
 
 
 def test_thirty_two_bits_are_refused():

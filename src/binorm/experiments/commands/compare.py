@@ -51,10 +51,14 @@ def _report(recipes: list[Recipe], out: Path, classifier: Path | None, options: 
     from binorm.experiments.report.paper import write_table
     from binorm.experiments.report.publication import write_figures
 
-    finished = []
+    finished, failed = [], []
     for recipe in recipes:
         folder = out.joinpath(*recipe.series)
-        report = write_report(folder, classifier)
+        try:
+            report = write_report(folder, classifier)
+        except UserError as error:
+            failed.append(str(error))  # the others have their reports all the same
+            continue
         CONSOLE.print(report.terminal, soft_wrap=False)
         CONSOLE.print(plain(f"report: {report.html}"))
         if report.finished:
@@ -69,7 +73,9 @@ def _report(recipes: list[Recipe], out: Path, classifier: Path | None, options: 
         for _, folder in finished:
             place = figures if len(finished) == 1 else figures / folder.name
             written = write_figures(folder, place, options.format)
-            CONSOLE.print(plain(f"{len(written)} figures of {folder.name} for print: {written[0].parent}"))
+            CONSOLE.print(plain(f"{len(written)} figures of {folder.name} for print: {place}"))
+    if failed:
+        raise UserError("; ".join(failed))
 
 
 def _add_arguments(parser: ArgumentParser) -> None:

@@ -1,5 +1,6 @@
 """``binorm evaluate``."""
 
+import dataclasses
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
@@ -7,7 +8,9 @@ from rich import box
 from rich.table import Table
 
 from binorm.experiments.commands.command import Command, add_data, data_path
-from binorm.experiments.common.console import CONSOLE
+from binorm.experiments.common.console import CONSOLE, plain
+from binorm.experiments.common.text import printable
+from binorm.experiments.recipes.titles import title_of
 
 
 def _run(options: Namespace, command: str) -> int:
@@ -15,12 +18,13 @@ def _run(options: Namespace, command: str) -> int:
 
     evaluation = evaluate(Path(options.checkpoint), data_path(options))
     trained = evaluation.trained
-    title = f"{trained.recipe.title}: {trained.norm}, seed {trained.seed} ({evaluation.precision})"
+    what = plain(title_of(dataclasses.asdict(trained.recipe)))
+    title = f"{what}: {trained.norm}, seed {trained.seed} ({evaluation.precision})"
     table = Table(title=title, box=box.SIMPLE_HEAD)
     for heading in ("evaluation set", "pictures", "top-1 %", "loss"):
         table.add_column(heading, justify="left" if heading == "evaluation set" else "right")
     for score in evaluation.scores:
-        table.add_row(score.name, f"{score.images:,}", f"{score.top1:.2f}", f"{score.loss:.4f}")
+        table.add_row(plain(printable(score.name)), f"{score.images:,}", f"{score.top1:.2f}", f"{score.loss:.4f}")
     CONSOLE.print(table, soft_wrap=False)
     return 0
 

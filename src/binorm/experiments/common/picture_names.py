@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 # Whatever a file is called, its content decides how it is decoded; see `binorm.experiments.common.images`.
 PICTURE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"}
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
     | {".ppm", ".pgm", ".pbm", ".pnm"}
 )
 VIDEO_SUFFIXES = frozenset(
@@ -18,7 +18,7 @@ VIDEO_SUFFIXES = frozenset(
 UNREAD_SUFFIXES = frozenset(
     {".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".psd", ".xcf", ".svg", ".eps", ".ico"}
     | {".tga", ".pcx", ".exr", ".hdr", ".pfm", ".dcm", ".dds", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2"}
-    | {".raf", ".raw", ".mpo", ".apng", ".icns", ".fits", ".svs", ".ndpi"}
+    | {".raf", ".raw", ".mpo", ".apng", ".icns", ".fits", ".svs", ".ndpi", ".dib"}
 )
 # What lies beside pictures and is none: no word is lost on it.
 _COMPANIONS = frozenset(

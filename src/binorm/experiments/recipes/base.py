@@ -11,7 +11,9 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from binorm.experiments.common.errors import UserError, lookup
+from binorm.experiments.common.text import printable
 
+TRAIN = "train"  # what accuracies on the training images are called; so no evaluation set can be
 VALIDATION = "validation"  # the name of the evaluation set that the recipe's field of that name holds out
 FOLDER = Path(__file__).parent
 
@@ -140,7 +142,7 @@ def read_fields(name: str, readers: tuple[Path, ...] = ()) -> tuple[Path, dict[s
     fields = _read_yaml(path)
     if "base" in fields:
         fields = read_fields(str(fields.pop("base")), (*readers, path))[1] | fields
-    return path, {**fields, "name": path.stem}
+    return path, {**fields, "name": printable(path.stem)}
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.text import printable
 from binorm.experiments.recipes.classification import ClassifierRecipe
 
 BASELINES = {"adaptation": "source-only", "generalization": "erm"}  # by task: the method that others stand beside
@@ -55,11 +56,11 @@ class DomainRecipe(ClassifierRecipe):
     @property
     def domain_pair(self) -> str:
         """The domains of a run as its folder is called: ``photo-to-sketch``, ``without-sketch``, ``only-photo``."""
-        source = "+".join(self.sources)
+        source, target = printable("+".join(self.sources)), printable(self.target)
         if self.task == "adaptation":
-            return f"{source}-to-{self.target}"
+            return f"{source}-to-{target}"
         if self.task == "generalization":
-            return f"without-{self.target}"
+            return f"without-{target}"
         return f"only-{source}" if source else ""
 
     @property

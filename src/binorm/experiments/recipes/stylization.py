@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.text import printable
 from binorm.experiments.recipes.base import Recipe
 
 
@@ -89,7 +90,7 @@ class StylizationRecipe(Recipe):
     @property
     def style_name(self) -> str:
         """The style image's name without its ending."""
-        return Path(self.style).stem
+        return printable(Path(self.style).stem)
 
     @property
     def series(self) -> tuple[str, ...]:

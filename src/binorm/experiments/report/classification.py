@@ -7,9 +7,11 @@ from typing import Any
 
 from binorm.experiments.common.text import listed, seeds_text
 from binorm.experiments.report import drawings, gates
+from binorm.experiments.report.data import overlap_sentences, overlaps, remarks, step_text
 from binorm.experiments.report.figures.theme import Output
 from binorm.experiments.report.gates import Shares, share_text
-from binorm.experiments.report.notes import failures, machines, notes, origins, schedule_label
+from binorm.experiments.report.movement import still_norms
+from binorm.experiments.report.notes import failures, machines, notes, origins, run_title, schedule_label
 from binorm.experiments.report.page import Block, Figure, Gallery, Heading, Page, Section, Text
 from binorm.experiments.report.scores import (
     BASELINE,
@@ -20,8 +22,10 @@ from binorm.experiments.report.scores import (
     Scores,
     best_accuracy,
     best_label,
+    corrected_verdict,
     evaluation_sets,
     finished,
+    holm_of,
     norms_of,
     scores_of,
 )
@@ -51,13 +55,13 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
     sections = [
         Section("Top-1 accuracy, %", _accuracies(runs, schedule)),
         Section("Cost", [Text(COST, "soft"), cost_table(runs)] if done else []),
-        Section("Learning curves", [Text(CURVES, "soft"), Gallery(drawings.curves(done, schedule))] if done else []),
+        figure_section("Learning curves", drawings.curves(done, schedule), CURVES),
         *_gate_sections(done, schedule),
-        figure_section("What channels with low gates see", drawings.responses(done), RESPONSES),
+        figure_section("What the channels with the lowest gates see", drawings.responses(done), RESPONSES),
         figure_section("Samples", drawings.samples(done), look="own"),
         *origins(runs),
     ]
-    title = str(done[0].config.get("title", folder.name)) if done else folder.name
+    title = run_title(done[0], folder.name) if done else folder.name
     entries = {"title": title, "summary": _summary(runs), "schedule": schedule, "best_label": best_label(runs)}
     return Page(
         title,
@@ -66,6 +70,7 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
         entries | _entries(runs),
         schedule,
         notes(runs),
+        remarks=remarks(runs),
         finished=bool(done),
     )
 
@@ -73,7 +78,8 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
 def print_figures(folder: Path, output: Output) -> tuple[list[Figure], list[FinishedRun]]:
     """Learning curves, and gates as `gate_figures` draws them, with the finished runs that they show."""
     runs = finished(read_runs(folder))
-    return [*drawings.curves(runs, None, output), *gate_figures(runs, output)], runs
+    moved = [run for run in runs if run.norm not in still_norms(runs)]
+    return [*drawings.curves(runs, None, output), *gate_figures(moved, output)], runs
 
 
 def gate_figures(runs: Sequence[FinishedRun], output: Output) -> list[Figure]:
@@ -92,7 +98,7 @@ def _summary(runs: Sequence[Run]) -> str:
         return f"None of {len(runs)} runs has finished yet."
     lengths = sorted({run.config["epochs"] for run in done})
     networks = dict.fromkeys(run.config.get("model", "unknown network") for run in done)
-    data = dict.fromkeys(run.record.data.get("name", "unknown data") for run in done)
+    data = dict.fromkeys(run.data_label for run in done)
     return (
         f"{listed(norms_of(runs))} in {listed(networks)} on {listed(data)} "
         f"({number(done[0].record.data['train'], 0)} training pictures), "
@@ -106,17 +112,34 @@ def _accuracies(runs: Sequence[Run], schedule: str | None) -> list[Block]:
     blocks: list[Block] = []
     for data in evaluation_sets(runs):
         # The number of pictures, unless runs disagree, which a note then says.
-        sizes = {run.record.data["evaluation"].get(data) for run in finished(runs)}
-        size = f"{number(sizes.pop(), 0)} pictures" if len(sizes) == 1 and all(sizes) else ""
-        blocks.append(Heading(data, " · ".join(filter(None, (size, schedule)))))
-        blocks.append(_accuracy_table(scores, norms_of(runs), data, label))
+        sizes = {run.record.evaluation.get(data, 0) for run in finished(runs)}
+        size = f"{number(next(iter(sizes)), 0)} pictures" if len(sizes) == 1 and all(sizes) else ""
+        step = step_text(sizes.pop()) if len(sizes) == 1 else ""
+        blocks.append(Heading(data, " · ".join(filter(None, (size, step, schedule)))))
+        blocks.append(_accuracy_table(scores, norms_of(runs), data, label, f"{size}: {step}" if step else ""))
+        blocks += [Text(each) for each in _untested(scores, norms_of(runs), data)]
     if blocks:
+        blocks += [Text(each) for each in overlap_sentences(overlaps(runs))]
         blocks.append(Text(SPREAD + ("" if label == BEST_ON_VALIDATION else FLATTERS), "soft"))
     return blocks
 
 
-def _accuracy_table(scores: Scores, norms: Sequence[str], data: str, label: str) -> Table:
+def _untested(scores: Scores, norms: Sequence[str], data: str) -> list[str]:
+    """A sentence where norms that have finished cannot be tested against the baseline."""
+    others = [norm for norm in norms if norm != BASELINE and scores.group(norm, data).last]
+    lacking = [norm for norm in others if _test(scores, norm, data) is None]
+    return [no_test(lacking)] if lacking and scores.group(BASELINE, data).last else []
+
+
+def no_test(norms: Sequence[str]) -> str:
+    """That norms have too few runs beside the baseline's."""
+    return f"Fewer than two seeds have finished with {BASELINE} and with {listed(norms)}: no test is possible."
+
+
+def _accuracy_table(scores: Scores, norms: Sequence[str], data: str, label: str, few: str) -> Table:
+    """One row a norm; ``few`` says what a picture is worth where there are few."""
     tests = {norm: _test(scores, norm, data) for norm in norms}
+    p_values = dict(zip(tests, holm_of(list(tests.values())), strict=True))
     scale = reach(list(tests.values()))
     columns = (
         Head(LAST_EPOCH),
@@ -127,11 +150,11 @@ def _accuracy_table(scores: Scores, norms: Sequence[str], data: str, label: str)
     rows = []
     for norm, test in tests.items():
         group = scores.group(norm, data)
-        words = ", ".join(filter(None, (test.verdict, test.p_text()))) if test else ""
+        words = ", ".join(filter(None, (corrected_verdict(test, p_values[norm]), test.p_text()))) if test else ""
         difference = Cell(signed(test.mean, 2), (test.interval_text(), words)) if test else Cell()
         last, best = Cell(group.last_spread.text(), strong=True), Cell(group.best_spread.text(), quiet=True)
         rows.append(Row(Head(norm, (group.runs_text,), norm=norm), (last, drawn(test, scale), difference, best)))
-    return Table("norm", columns, tuple(rows), "cards", terminal=f"{data}, top-1 %")
+    return Table("norm", columns, tuple(rows), "cards", terminal=", ".join(filter(None, (data, few, "top-1 %"))))
 
 
 def _test(scores: Scores, norm: str, data: str) -> PairedDifference | None:
@@ -177,19 +200,23 @@ def cost_rows(runs: Sequence[Run], group: str = "") -> list[Row]:
 
 
 def _gate_sections(runs: Sequence[FinishedRun], schedule: str | None) -> list[Section]:
-    by_norm = gates.gates_by_norm(runs)
+    by_norm, motionless = gates.gates_by_norm(runs), still_norms(runs)
     if not by_norm:
         return []
     paper = f" {PUBLISHED_GATES}" if any(map(gates.references, by_norm.values())) else ""
     blocks: list[Block] = [Text(GATE_SHARES + paper, "soft")]
     for norm, groups in by_norm.items():
-        blocks += [Heading(norm, norm=norm), Text(gates.summary(groups)), _gate_table(groups)]
-    blocks.append(Gallery(drawings.histograms(runs, schedule), "small"))
+        said = motionless.get(norm)
+        text = Text(f"{norm}: {said}", terminal=True) if said else Text(gates.summary(groups))
+        blocks += [Heading(norm, norm=norm), text, _gate_table(groups)]
+    moved = [run for run in runs if run.norm not in motionless]
+    blocks.append(Gallery(drawings.histograms(moved, schedule), "small"))
     draws = (drawings.gate_layers, drawings.gate_means, drawings.gate_strips)
-    development = Gallery([figure for draw in draws for figure in draw(runs, schedule)])
     return [
         Section("Gates at the end of training", blocks),
-        Section("Gates by layer and over training", [Text(DEVELOPMENT, "soft"), development]),
+        figure_section(
+            "Gates by layer and over training", [each for draw in draws for each in draw(moved, schedule)], DEVELOPMENT
+        ),
     ]
 
 
@@ -223,8 +250,11 @@ def _entries(runs: Sequence[Run]) -> dict[str, Any]:
         "rows": [row_entries(scores, norm, data) for data in evaluation_sets(runs) for norm in norms_of(runs)],
         "costs": costs(runs),
         "notes": notes(runs),
+        "remarks": remarks(runs),
+        "overlaps": overlaps(runs),
         "failures": failures(runs),
         "gates": gates.gates_by_norm(done),
+        "motionless_gates": still_norms(done),
         "runs": [{"norm": run.norm, "seed": run.seed} | run_entries(run) for run in done],
     }
 

@@ -7,15 +7,30 @@ from typing import Any
 
 from binorm.experiments.recipes.domains import BASELINES
 from binorm.experiments.report import drawings, texts
-from binorm.experiments.report.classification import cost_rows, cost_table, costs, figure_section, run_entries
+from binorm.experiments.report.classification import (
+    cost_rows,
+    cost_table,
+    costs,
+    figure_section,
+    no_test,
+    run_entries,
+)
+from binorm.experiments.report.data import overlap_sentences, remarks
 from binorm.experiments.report.figures.theme import Output
-from binorm.experiments.report.notes import failures, origins, schedule_label
+from binorm.experiments.report.notes import failures, origins, run_title, schedule_label
 from binorm.experiments.report.page import Block, Details, Figure, Gallery, Heading, Listing, Page, Section, Text
 from binorm.experiments.report.parts import domain_gates
 from binorm.experiments.report.parts.domain_confusions import Confusions, confusion_figures, confusions
 from binorm.experiments.report.parts.domain_features import DRAWN_TASKS, feature_figures
 from binorm.experiments.report.parts.domain_gates import GateComparison, gate_comparisons
-from binorm.experiments.report.parts.domain_notes import NOUNS, batch_statistics, domain_notes, summary
+from binorm.experiments.report.parts.domain_notes import (
+    NOUNS,
+    batch_statistics,
+    domain_notes,
+    few_pictures,
+    set_overlaps,
+    summary,
+)
 from binorm.experiments.report.parts.domain_rows import (
     DomainRow,
     accuracy_table,
@@ -74,7 +89,9 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
             f"Top-1 accuracy, %, {LAST_EPOCH}",
             [
                 *_accuracies(rows, reported, tasks, kind, label == BEST_ON_VALIDATION),
+                *map(Text, _untested(by_norm)),
                 *_singles(single_rows, tasks, kind, label == BEST_ON_VALIDATION),
+                *_about_sets(runs, tasks),
             ],
         ),
         Section("What the norm changes", _comparisons(by_norm, noun, leading(by_norm))),
@@ -89,8 +106,8 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
         Section("Cost", _costs(runs) if done else []),
         *origins(runs),
     ]
-    title = str(done[0].config.get("title", folder.name)) if done else folder.name
-    fact, notes = batch_statistics(runs), domain_notes(runs, tasks)
+    title = run_title(done[0], folder.name) if done else folder.name
+    fact, notes, said = batch_statistics(runs), domain_notes(runs, tasks), remarks(runs)
     entries = {
         "title": title,
         "summary": summary(runs, tasks),
@@ -107,6 +124,8 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
         "gates": gates,
         "costs": {method: costs([run for run in runs if run.method == method]) for method in methods_of(runs)},
         "notes": notes,
+        "remarks": said,
+        "overlaps": set_overlaps(runs, tasks),
         "failures": failures(runs),
         "confusions": list(map(_confusion_entries, found)),
         "runs": [
@@ -114,7 +133,7 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
             for run in done
         ],
     }
-    return Page(title, summary(runs, tasks), sections, entries, schedule, notes, fact, finished=bool(done))
+    return Page(title, summary(runs, tasks), sections, entries, schedule, notes, fact, bool(done), remarks=said)
 
 
 def print_figures(folder: Path, output: Output) -> tuple[list[Figure], list[FinishedRun]]:
@@ -146,6 +165,19 @@ def _accuracies(
     source = [texts.DOMAINBED] if validated and kind == GENERALIZATION else []
     blocks.append(Text(" ".join([texts.DOMAIN_TABLE, *source, *remarks]), "soft"))
     return blocks
+
+
+def _untested(comparisons: Sequence[Comparison]) -> list[str]:
+    """A sentence where no comparison of norms has two seeds."""
+    lacking = dict.fromkeys(each.compared for each in comparisons if each.overall is None)
+    return [no_test(list(lacking))] if lacking and all(each.overall is None for each in comparisons) else []
+
+
+def _about_sets(runs: Sequence[Run], tasks: Sequence[Task]) -> list[Block]:
+    """What a picture is worth where a set has few, and which test pictures are among the training pictures."""
+    few = few_pictures(main_runs(runs), tasks)
+    blocks: list[Block] = [Text(few, terminal=True)] if few else []
+    return [*blocks, *map(Text, overlap_sentences(set_overlaps(runs, tasks)))]
 
 
 def _singles(rows: Sequence[DomainRow], tasks: Sequence[Task], kind: str, validated: bool) -> list[Block]:
@@ -213,7 +245,9 @@ def _features(tasks: Sequence[Task], kind: str) -> str:
 def _gates(comparisons: Sequence[GateComparison], schedule: str | None) -> list[Block]:
     if not comparisons:
         return []
-    blocks: list[Block] = [Text(sentence) for found in comparisons for sentence in found.sentences()]
+    blocks: list[Block] = [
+        Text(sentence, terminal=bool(found.motionless)) for found in comparisons for sentence in found.sentences()
+    ]
     blocks += [Text(texts.DOMAIN_GATES, "soft"), Gallery(domain_gates.depths_and_shares(comparisons, schedule))]
     for found in comparisons:
         small = "share of gates below 0.5 in %, mean ± std over runs; small: mean gate"

@@ -1,5 +1,6 @@
 """Which figures are drawn from which runs of one recipe: curves, gates, and the images that runs hold."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from binorm.experiments.report.published import GATES
 from binorm.experiments.report.scores import evaluation_sets, finished, norms_of
 from binorm.experiments.runs.reading import FinishedRun
 
+LONGEST_NAME = 100  # characters of a file's name
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -36,7 +38,7 @@ def curves(runs: Sequence[FinishedRun], note: str | None, output: Output = SCREE
             if group:
                 accuracies = [dict(enumerate(run.accuracies(data), start=1)) for run in group]
                 lines.append(Line(norm, colour, by_epoch(accuracies)))
-        if lines:
+        if any(map(_drawable, lines)):
             title = "training pictures" if data == "train" else data
             file = file_name("learning curves", data, f".{output.format}", drawn)
             content = learning_curves(title, lines, note, output)
@@ -152,9 +154,14 @@ def by_epoch(curves: Sequence[Mapping[int, float]]) -> dict[int, list[float]]:
     return {epoch: [curve[epoch] for curve in curves if epoch in curve] for epoch in epochs}
 
 
+def _drawable(line: Line) -> bool:
+    """Whether a line goes anywhere: a single epoch is no curve."""
+    return sum(any(map(math.isfinite, values)) for values in line.values.values()) > 1
+
+
 def file_name(kind: str, name: str, ending: str, earlier: Sequence[Figure]) -> str:
-    """A name in lower case, digits and hyphens that no earlier figure has, whatever the data set is called."""
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{kind} {name}".lower()).strip("-")
+    """A short name in lower case, digits and hyphens that no earlier figure has, whatever the data set is called."""
+    slug = re.sub(r"[^a-z0-9]+", "-", f"{kind} {name}".lower())[:LONGEST_NAME].strip("-")
     taken = {figure.file for figure in earlier}
     names = (f"{slug}{suffix}{ending}" for suffix in ("", *(f"-{place}" for place in range(2, len(taken) + 3))))
     return next(each for each in names if each not in taken)

@@ -25,6 +25,7 @@ Group = TypeVar("Group")
 
 TOTAL = "total"
 STEM, FINAL = "stem", "final"
+STAGES_APART = 0.05  # means of stages that are nearer are about the same
 MOST_STAGES = 10  # more parts of a sequence are its blocks
 _PUBLISHED_STAGES = ("lower", "middle", "upper")
 _NAME_LENGTH = 12  # of a stage: the longest that leaves room for ten bins in 80 characters
@@ -168,7 +169,9 @@ def summary(groups: Mapping[str, Shares]) -> str:
     if len(stages) > 1:
         low, high = (round(groups[stage].mean, 2) for stage in (stages[0], stages[-1]))
         text += f" The mean gate is {low:.2f} in {stages[0]} and {high:.2f} in {stages[-1]}"
-        text += "." if low == high else f": more instance norm in the {'lower' if low < high else 'upper'} stage."
+        near = "" if low == high else ", which is about the same"
+        more = f": more instance norm in the {'lower' if low < high else 'upper'} stage"
+        text += f"{more if abs(high - low) >= STAGES_APART else near}."
     paper = references(groups)
     if not paper:
         return text

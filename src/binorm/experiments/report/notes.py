@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from binorm.experiments.common.text import duration, listed
+from binorm.experiments.recipes.titles import title_of
+from binorm.experiments.report.data import overlap_notes, overlaps
 from binorm.experiments.report.page import Block, Command, Details, Facts, Listing, Section, Text
 from binorm.experiments.report.scores import BASELINE, finished, norms_of
 from binorm.experiments.runs.reading import FinishedRun, Run
@@ -34,6 +36,11 @@ def schedule_label(runs: Iterable[Run], unit: str = "epochs") -> str | None:
     lengths = {(run.config[unit], run.config[f"full_{unit}"]) for run in finished(runs)}
     short = [f"{length:,} of {full:,} {unit}" for length, full in sorted(lengths) if length < full]
     return f"short schedule: {', '.join(short)}" if short else None
+
+
+def run_title(run: FinishedRun, fallback: str) -> str:
+    """What was trained, in a line: see `title_of`."""
+    return title_of(run.config, run.record.data.get("source", ""), fallback)
 
 
 def machines(runs: Sequence[FinishedRun]) -> str:
@@ -68,7 +75,7 @@ def notes(runs: Sequence[Run]) -> tuple[str, ...]:
     found = [note for norm in norms for note in losses_note(norm, [run for run in runs if run.norm == norm])]
     single = [norm for norm in norms if len(finished(runs, norm)) == 1]
     found += no_baseline(runs) + ([single_note(", ".join(single))] if single else [])
-    return (*found, *disagreements(finished(runs)))
+    return (*overlap_notes(overlaps(runs)), *found, *disagreements(finished(runs)))
 
 
 def disagreements(runs: Sequence[FinishedRun], by_design: Collection[str] = ()) -> tuple[str, ...]:
@@ -81,7 +88,7 @@ def disagreements(runs: Sequence[FinishedRun], by_design: Collection[str] = ()) 
     aspects = [
         {
             "configuration": {key: value for key, value in run.config.items() if key not in ("norm", "seed")},
-            "data": run.record.data,
+            "data": _compared(run.record.data),
             "settings": run.record.settings,
             "versions": run.record.versions,
             "machine": run.record.machine,
@@ -135,8 +142,13 @@ def provenance(runs: Sequence[Run]) -> dict[str, dict[str, str]]:
         "Settings": merge(record.settings for record in records),
         "Machine": merge(record.machine for record in records),
         "Versions": merge(record.versions for record in records),
-        "Data": merge({key: each for key, each in record.data.items() if key != "skipped"} for record in records),
+        "Data": merge(_compared(record.data, "skipped") for record in records),
     }
+
+
+def _compared(data: Mapping[str, Any], *left_out: str) -> dict[str, Any]:
+    """The data's facts without what has a place of its own in a report."""
+    return {key: each for key, each in data.items() if key not in ("remarks", "duplicates", *left_out)}
 
 
 def merge(mappings: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -15,6 +15,7 @@ import numpy
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from binorm.experiments.common.text import printable
 from binorm.experiments.report.figures.theme import DARK, norm_colours
 from binorm.experiments.report.table import Head, Table
 
@@ -133,6 +134,7 @@ class Page:
         fact: what stands out between the summary and the notes.
         finished: whether any run is.
         wide: whether tables need more room than text.
+        remarks: what was left out of the data or is peculiar about them.
     """
 
     title: str
@@ -144,6 +146,7 @@ class Page:
     fact: str = ""
     finished: bool = True
     wide: bool = False
+    remarks: Sequence[str] = ()
 
     def blocks(self) -> Iterator[Block]:
         """All of them, with those that are shown when asked."""
@@ -163,14 +166,14 @@ def as_html(page: Page) -> str:
     norms = {head.norm for block in page.blocks() if isinstance(block, Table) for head in _heads(block)}
     norms |= {block.norm for block in page.blocks() if isinstance(block, Heading)}
     colours = {norm: (light, DARK[light]) for norm, light in norm_colours(sorted(norms - {""})).items()}
-    return _environment().get_template("page.html.jinja").render(page=page, colours=colours)
+    return printable(_environment().get_template("page.html.jinja").render(page=page, colours=colours), "\n\t")
 
 
 def as_markdown(page: Page) -> str:
     """The page for GitHub, with its figures as files beside it."""
     made = _environment(finalize=_escape_markdown)
     text = made.get_template("page.md.jinja").render(page=page)
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return re.sub(r"\n{3,}", "\n\n", printable(text, "\n\t")).strip() + "\n"
 
 
 def as_json(page: Page) -> str:
@@ -184,11 +187,13 @@ def plain(value: Any) -> Any:
         entries = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
         return plain({key: entry for key, entry in entries.items() if not isinstance(entry, Path)})
     if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
+        return {printable(str(key)): plain(entry) for key, entry in value.items()}
     if isinstance(value, numpy.ndarray):
         return plain(value.tolist())
     if isinstance(value, (list, tuple)):
         return [plain(entry) for entry in value]
+    if isinstance(value, str):
+        return printable(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.text import duration, listed, seeds_text
 from binorm.experiments.report import notes, texts
+from binorm.experiments.report.data import overlap_sentences, overlaps, remarks, step_text
 from binorm.experiments.report.page import Block, Command, Details, Facts, Page, Section, Text
 from binorm.experiments.report.parts.paper_columns import Column, by_data, read_columns
 from binorm.experiments.report.published import PROTOCOL
@@ -81,7 +82,8 @@ def table_page(columns: Sequence[Column]) -> Page:
     tables = [_best_table(block, norms) for block in blocks(columns)]
     parts.append(Details(f"{label.capitalize()}, top-1 %", [Text(best, "soft"), *tables]))
     parts.append(Details("Commands", [Command(each) for each in dict.fromkeys(_commands(runs))]))
-    remarks = tuple(f"{note} ({names})" for note, names in _grouped(columns, lambda column: column.notes).items())
+    said = tuple(f"{note} ({names})" for note, names in _grouped(columns, lambda column: column.notes).items())
+    about = remarks(runs)
     title = f"Top-1 accuracy on {listed(by_data(columns))}" if len(by_data(columns)) < 4 else "Top-1 accuracy"
     entries: dict[str, Any] = {
         "title": title,
@@ -89,8 +91,9 @@ def table_page(columns: Sequence[Column]) -> Page:
         "columns": [_entries(each, norms, differences) for each in columns],
     }
     overall = {"columns": found.paired, "difference": found.overall, "signs": found.signs} if found.paired > 1 else None
-    entries |= {"overall": overall, "caption": caption, "notes": remarks}
-    return Page(title, "", [Section(f"Top-1 accuracy, %, {LAST_EPOCH}", parts)], entries, notes=remarks, wide=True)
+    entries |= {"overall": overall, "caption": caption, "notes": said, "remarks": about}
+    sections = [Section(f"Top-1 accuracy, %, {LAST_EPOCH}", parts)]
+    return Page(title, "", sections, entries, notes=said, wide=True, remarks=about)
 
 
 def overall_sentences(found: Comparison) -> list[str]:
@@ -169,6 +172,7 @@ def _caption(columns: Sequence[Column]) -> dict[str, str]:
     """By heading: data, schedule, seeds, settings, machine, versions, training time, published values."""
     runs = [run for column in columns for run in column.runs]
     caption = {"Data": _by_value(columns, _data), "Schedule": _by_value(columns, _schedule)}
+    caption["Test pictures"] = _by_value(columns, lambda column: " ".join(overlap_sentences(overlaps(column.runs))))
     caption["Seeds"] = _by_value(columns, _finished_seeds)
     for heading in ("Settings", "Machine", "Versions"):
         caption[heading] = _by_value(columns, partial(_provenance, heading))
@@ -192,7 +196,8 @@ def _data(column: Column) -> str:
         return ""
     data = done[0].record.data
     tested = data["evaluation"].get(column.evaluation, 0)
-    return f"trained on {data['train']:,} pictures, evaluated on the {tested:,} of {column.evaluation!r}"
+    text = f"trained on {data['train']:,} pictures, evaluated on the {tested:,} of {column.evaluation!r}"
+    return f"{text}: {step_text(tested)}" if step_text(tested) else text
 
 
 def _schedule(column: Column) -> str:

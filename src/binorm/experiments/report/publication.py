@@ -5,10 +5,11 @@ from pathlib import Path
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import write_bytes_atomically, write_text_atomically
+from binorm.experiments.common.text import printable
 from binorm.experiments.report import kind_module
 from binorm.experiments.report.classification import gate_figures
 from binorm.experiments.report.figures.theme import for_print
-from binorm.experiments.report.notes import schedule_label
+from binorm.experiments.report.notes import run_title, schedule_label
 from binorm.experiments.report.page import Figure
 from binorm.experiments.runs.reading import FinishedRun, find_all_runs, find_runs, read_run
 
@@ -71,9 +72,9 @@ def _write(figures: Sequence[Figure], runs: Sequence[FinishedRun], out: Path) ->
     paths = [out / figure.file for figure in figures]
     for path, figure in zip(paths, figures, strict=True):
         write_bytes_atomically(path, figure.content)
-    title = str(runs[0].config.get("title", runs[0].folder.parent.parent.name))
+    title = run_title(runs[0], runs[0].folder.parent.parent.name)
     schedule = schedule_label(runs)
     about = f"{title}, {schedule}" if schedule else title
     captions = "".join(f"{figure.file}: {figure.caption}. {about}.\n" for figure in figures)
-    write_text_atomically(out / CAPTIONS_FILE, captions)
+    write_text_atomically(out / CAPTIONS_FILE, printable(captions, "\n"))
     return paths

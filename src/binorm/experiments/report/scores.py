@@ -238,10 +238,7 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """``"higher"`` or ``"lower"`` where the interval leaves 0 out; says so where the corrected p-value does not."""
-        if self.overall is None:
-            return "no interval"
-        uncertain = self.overall.low <= 0 <= self.overall.high or math.isnan(self.overall.low)
-        return f"{self.overall.verdict}{' before correction' * (not uncertain and self.p_holm >= LEVEL)}"
+        return "no interval" if self.overall is None else corrected_verdict(self.overall, self.p_holm)
 
     def sentence(self, noun: str = "task") -> str:
         """The whole comparison in words; ``noun`` is what a column of the table is."""
@@ -275,7 +272,7 @@ def compare(
     values, beside = (mean_by_seed([pair[side] for pair in paired]) for side in (0, 1))
     overall = paired_difference(values, beside)
     means = [each.mean for each in differences if each.pairs]
-    corrected = _holm([each.test for each in differences])
+    corrected = holm_of([each.test for each in differences])
     return Comparison(
         within=within,
         compared=compared,
@@ -290,7 +287,9 @@ def compare(
 def corrected(comparisons: Iterable[Comparison]) -> tuple[Comparison, ...]:
     """Those with a pair, their p-values corrected for each other."""
     kept = [each for each in comparisons if each.paired]
-    return tuple(replace(each, p_holm=p) for each, p in zip(kept, _holm([each.overall for each in kept]), strict=True))
+    return tuple(
+        replace(each, p_holm=p) for each, p in zip(kept, holm_of([each.overall for each in kept]), strict=True)
+    )
 
 
 def leading(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
@@ -304,7 +303,13 @@ def _difference(label: str, values: Mapping[int, float], baseline: Mapping[int, 
     return Difference(label, len(pairs), mean, paired_difference(values, baseline))
 
 
-def _holm(tests: Sequence[PairedDifference | None]) -> list[float]:
+def corrected_verdict(test: PairedDifference, p_holm: float) -> str:
+    """The verdict of a test, which says so where the p-value corrected for its neighbours does not."""
+    certain = not (test.low <= 0 <= test.high or math.isnan(test.low))
+    return f"{test.verdict}{' before correction' * (certain and p_holm >= LEVEL)}"
+
+
+def holm_of(tests: Sequence[PairedDifference | None]) -> list[float]:
     """Corrected p-values of the tests that there are; nan for the others, and where there is but one."""
     p_values = [test.p_value for test in tests if test]
     corrected = iter(holm(p_values))

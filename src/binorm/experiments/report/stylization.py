@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from binorm.experiments.common.text import listed, seeds_text
 from binorm.experiments.report import drawings, published
+from binorm.experiments.report.data import remarks
 from binorm.experiments.report.drawings import by_epoch
 from binorm.experiments.report.figures.image import image_sheet
 from binorm.experiments.report.figures.lines import Line, loss_curves
@@ -90,13 +91,15 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
         "schedule": schedule,
         "period": _periods(done),
     }
-    entries |= _entries(rows, gates) | {"notes": notes(runs), "failures": failures(runs)}
+    entries |= _entries(rows, gates) | {"failures": failures(runs)}
     entries["runs"] = [
         {"norm": run.norm, "seed": run.seed, "last": {name: each[-1] for name, each in run.metrics.items()}}
         | {"record": run.record}
         for run in done
     ]
-    return Page(title, _summary(runs), sections, entries, schedule, notes(runs), finished=bool(done))
+    warned, about = notes(runs), remarks(runs)
+    entries |= {"notes": warned, "remarks": about}
+    return Page(title, _summary(runs), sections, entries, schedule, warned, finished=bool(done), remarks=about)
 
 
 def _summary(runs: Sequence[Run]) -> str:
@@ -181,11 +184,13 @@ def _gate_blocks(runs: Sequence[FinishedRun], rows: Sequence[GateRow], schedule:
             Row(Head(row.part or row.task, ("" if row.part else row.name,), quiet=bool(row.part)), tuple(cells))
         )
     heads = tuple(map(Head, ("gates", "mean", "below 0.1", "above 0.9")))
+    motionless = {row.name for row in rows if row.motionless}
+    moved = [run for run in runs if run.norm not in motionless]
     return [
         Text(gate_sentence(rows), terminal=True),
         Text(GATES_TEXT, "soft"),
         Table("network", heads, tuple(lines)),
-        Gallery([*gate_histograms(rows, schedule), *drawings.gate_layers(runs, schedule)]),
+        Gallery([*gate_histograms(rows, schedule), *drawings.gate_layers(moved, schedule)]),
     ]
 
 
@@ -210,6 +215,8 @@ def loss_figures(runs: Sequence[FinishedRun], rows: Sequence[StyleRow], note: st
     for loss in published.LOSSES:
         curves = {norm: [thinned(run.losses(loss)) for run in finished(runs, norm)] for norm in colours}
         lines = [Line(norm, colour, by_epoch(curves[norm])) for norm, colour in colours.items()]
+        if not any(len(line.values) > 1 for line in lines):
+            continue  # a single period is no curve
         ends = {row.norm: row.spread(loss).mean for row in rows if row.runs}
         digits = digits_of(rows, loss)
         numbers = {norm: number(ends[norm], digits) for norm in sorted(ends, key=lambda norm: -ends[norm])}

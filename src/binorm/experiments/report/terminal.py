@@ -8,6 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table as TerminalTable
 from rich.text import Text as TerminalText
 
+from binorm.experiments.common.text import printable
 from binorm.experiments.report.page import Listing, Page, Text
 from binorm.experiments.report.table import Cell, Row, Table
 
@@ -32,20 +33,33 @@ class TerminalPage:
 
 def _parts(page: Page, room: int) -> list[RenderableType]:
     blocks = [block for block in page.blocks() if getattr(block, "terminal", "")]
-    parts: list[RenderableType] = [TerminalText(page.title, style="bold")]
+    parts: list[RenderableType] = [_text(page.title, style="bold")]
     if page.schedule:
-        parts.append(TerminalText(page.schedule, style="yellow"))
+        parts.append(_text(page.schedule, style="yellow"))
     if not any(isinstance(block, Table) for block in blocks):
-        parts.append(TerminalText(page.summary))
+        parts.append(_text(page.summary))
     for block in blocks:
         if isinstance(block, Table):
             parts += terminal_tables(block, room)
         elif isinstance(block, Text):
-            parts.append(TerminalText(block.text))
+            parts.append(_text(block.text))
         elif isinstance(block, Listing):
-            parts.append(TerminalText("\n".join(f"  {item}" for item in block.items)))
-    parts += [TerminalText(page.fact)] if page.fact else []
-    return parts + [TerminalText(f"Note: {note}", style="yellow") for note in page.notes]
+            parts.append(_text("\n".join(f"  {item}" for item in block.items)))
+    parts += [_text(page.fact)] if page.fact else []
+    parts += [_text(f"Note: {note}", style="yellow") for note in page.notes]
+    return parts + ([_in_one_line(page.remarks)] if page.remarks else [])
+
+
+def _text(text: str, style: str = "") -> TerminalText:
+    """Text that a terminal can show, without what would move its cursor."""
+    return TerminalText(printable(text, "\n"), style=style)
+
+
+def _in_one_line(remarks: Sequence[str]) -> TerminalText:
+    """The remarks on the data as far as one line holds them; the report has them whole."""
+    text = _text(f"About the data: {' '.join(remarks)}", style="yellow")
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
 
 
 def terminal_tables(table: Table, room: int = WIDTH) -> list[TerminalTable]:
@@ -95,20 +109,20 @@ def _fits(table: Table, places: Sequence[int], width: int = WIDTH) -> bool:
 
 
 def _terminal_table(table: Table) -> TerminalTable:
-    title = TerminalText(table.terminal, style="italic")
+    title = _text(table.terminal, style="italic")
     made = TerminalTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    made.add_column(TerminalText(table.corner), max_width=_NAME_WIDTH, overflow="fold", vertical="top")
+    made.add_column(_text(table.corner), max_width=_NAME_WIDTH, overflow="fold", vertical="top")
     seen = ""
     for head in table.columns:
         above = f"{head.group if head.group != seen else ''}\n" if table.groups else ""
-        text = TerminalText(above, style="dim" if head.quiet else "") + _terminal_cell(head)
+        text = _text(above, style="dim" if head.quiet else "") + _terminal_cell(head)
         made.add_column(text, justify="left" if head.words else "right", vertical="top")
         seen = head.group
     seen = ""
     for row in table.rows:
         if row.head.group != seen:
             made.add_section()
-            made.add_row(TerminalText(row.head.group, style="bold"))
+            made.add_row(_text(row.head.group, style="bold"))
             seen = row.head.group
         if row.head.total:
             made.add_section()
@@ -118,7 +132,7 @@ def _terminal_table(table: Table) -> TerminalTable:
 
 
 def _terminal_cell(cell: Cell) -> TerminalText:
-    text = TerminalText(cell.text, style="dim" if cell.quiet else "bold" if cell.strong else "")
+    text = _text(cell.text, style="dim" if cell.quiet else "bold" if cell.strong else "")
     for line in cell.lines:
-        text.append(f"\n{line}", style="not bold dim")
+        text.append(f"\n{printable(line)}", style="not bold dim")
     return text

@@ -5,7 +5,8 @@ from binorm.experiments.runs.domains import ADAPTATION, GENERALIZATION, MIXED
 
 SPREAD = (
     "Mean ± sample standard deviation over runs. The last epoch is the main figure. Differences are paired by seed; "
-    "their 95 % intervals and p-values are those of the paired t-test, not corrected for the number of comparisons. "
+    "their 95 % intervals and p-values are those of the paired t-test, not corrected for the number of comparisons; "
+    "'before correction' marks those that Holm's correction for the norms takes back. "
 )
 FLATTERS = "A best epoch that is chosen on the test set knows the labels it is measured on, so it flatters."
 CURVES = (

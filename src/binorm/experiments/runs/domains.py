@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.run_files import CONFUSION_FILE, FEATURES_FILE
+from binorm.experiments.common.text import printable
 from binorm.experiments.recipes.base import VALIDATION
 from binorm.experiments.recipes.domains import BASELINES
 from binorm.experiments.runs.files import check, damaged, field, read_json
@@ -135,11 +136,11 @@ def read_features(folder: Path) -> Features | None:
     try:
         with safe_open(path, framework="numpy") as file:
             about = json.loads((file.metadata() or {})["binorm"])
-            names, classes = map(str, about["domains"]), tuple(map(str, about["classes"]))
+            names, classes = map(str, about["domains"]), tuple(printable(str(each)) for each in about["classes"])
             features, labels = {}, {}
             for name in names:
-                features[name] = file.get_tensor(f"{name}.features").astype(numpy.float64)
-                labels[name] = file.get_tensor(f"{name}.labels").astype(numpy.int64)
+                features[printable(name)] = file.get_tensor(f"{name}.features").astype(numpy.float64)
+                labels[printable(name)] = file.get_tensor(f"{name}.labels").astype(numpy.int64)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise damaged(path, f"{type(error).__name__}: {error}") from error
     for name, rows in features.items():

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.text import all_printable
 
 T = TypeVar("T")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The entries of a file that holds a JSON object.
+    """The entries of a file that holds a JSON object, every text in it as it can be shown (`printable`).
 
     Raises:
         UserError: where it is missing or holds anything else.
@@ -21,7 +22,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise damaged(path, f"it is not JSON ({error})") from error
     check(isinstance(entries, dict), path, "it should hold a JSON object")
-    return dict(entries)
+    return dict(all_printable(entries))
 
 
 def read_text(path: Path) -> str:

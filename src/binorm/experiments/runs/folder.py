@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.run_files import CONFIG_FILE, LOCK_FILE, RUN_FILE
+from binorm.experiments.common.text import printable
 from binorm.experiments.recipes.base import Recipe
 
 
@@ -21,7 +22,7 @@ def run_folder(out: Path, recipe: Recipe, norm: str, seed: int) -> Path:
 
 def run_label(recipe: Recipe, norm: str, seed: int) -> str:
     """What a run is called where several are shown."""
-    return " ".join((*recipe.series[1:], *reversed(recipe.place), norm, f"seed {seed}"))
+    return printable(" ".join((*recipe.series[1:], *reversed(recipe.place), norm, f"seed {seed}")))
 
 
 def is_open(folder: Path, recipe: Recipe) -> bool:

@@ -1,6 +1,7 @@
 """Reads what a run left behind in ``<norm>/seed<k>/``: its record, configuration, metrics, gates and samples."""
 
 import csv
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
@@ -11,34 +12,19 @@ import yaml
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.run_files import CONFIG_FILE, GATES_FILE, METRICS_FILE, RUN_FILE, SAMPLES_FOLDER
+from binorm.experiments.common.text import all_printable, listed, printable
 from binorm.experiments.models.norms import NORMS
 from binorm.experiments.recipes import recipe_class
 from binorm.experiments.recipes import task_of as task_in
 from binorm.experiments.recipes.base import Recipe, field_names
+from binorm.experiments.recipes.titles import data_name
 from binorm.experiments.runs.files import check, damaged, field, read_json, read_text
+from binorm.experiments.runs.record import RunRecord, read_record
 from binorm.gates import HISTOGRAM_BINS
 
-STATUSES = ("running", "finished", "diverged")
 _SEED_FOLDER = re.compile(r"seed(0|[1-9]\d*)")
 LOSSES = ("content", "style", "variation")  # of style trainings, unweighted
 SINGLE = "only-"  # what the folders of networks begin with that are trained on one domain, beside mixed training
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """``run.json``: who ran what, where and with what outcome. ``seconds`` is wall-clock time."""
-
-    status: str
-    reason: str | None
-    command: str
-    started: str
-    seconds: float
-    parameters: int
-    gates: int
-    settings: Mapping[str, Any]
-    versions: Mapping[str, Any]
-    machine: Mapping[str, Any]
-    data: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -111,6 +97,11 @@ class Run:
         return self._domains.get("target") or ""
 
     @property
+    def data_label(self) -> str:
+        """``"my_cameras (domains)"``: where the data came from, and what they are called; `data_name`."""
+        return data_name(self.record.data.get("name"), self.record.data.get("source")) if self.record else ""
+
+    @property
     def _domains(self) -> Mapping[str, Any]:
         domains: Mapping[str, Any] = self.record.data.get("domains", {}) if self.record else {}
         return domains
@@ -139,7 +130,7 @@ class FinishedRun(Run):
     @property
     def evaluation_sets(self) -> tuple[str, ...]:
         """The names of the sets that the run was evaluated on."""
-        return tuple(self.record.data.get("evaluation", ()))
+        return tuple(self.record.evaluation)
 
     def accuracies(self, data: str) -> tuple[float, ...]:
         """Top-1 in percent after each epoch, on an evaluation set or on ``"train"``."""
@@ -197,12 +188,15 @@ def read_runs(folder: Path, expected: str = "<norm>/seed<k>/ there, as `binorm c
     those of mixed training in ``only-<domain>/<norm>/seed<k>/``.
 
     Raises:
-        UserError: there are none, or a file is missing or damaged; the message names it and the way out.
+        UserError: there are none, a file is missing or damaged, or runs that would be averaged or compared are of
+            different data; the message names what it is and the way out.
     """
     paths = find_all_runs(folder)
     if not paths:
         raise UserError(f"there are no runs in {folder}: expected {expected}")
-    return [read_run(path, *(*path.relative_to(folder).parts[:-2], "", "")[:2]) for path in paths]
+    runs = [read_run(path, *(*path.relative_to(folder).parts[:-2], "", "")[:2]) for path in paths]
+    _check_same_data(folder, runs)
+    return runs
 
 
 def read_run(folder: Path, method: str = "", task: str = "") -> Run:
@@ -211,11 +205,12 @@ def read_run(folder: Path, method: str = "", task: str = "") -> Run:
     Raises:
         UserError: a file is missing or damaged; the message names it and the way out.
     """
-    norm, seed, path = folder.parent.name, _seed(folder), folder / RUN_FILE
+    norm, seed, path = printable(folder.parent.name), _seed(folder), folder / RUN_FILE
+    method, task = printable(method), printable(task)
     if not path.exists():
         reason = f"stopped before it began: {RUN_FILE} is missing"
         return Run(folder, method, task, norm, seed, "unfinished", reason, None)
-    record = _read_record(path, norm, seed)
+    record = read_record(path, norm, seed)
     if record.status != "finished":
         status, reason = record.status, "no reason recorded"
         if status == "running":
@@ -225,57 +220,34 @@ def read_run(folder: Path, method: str = "", task: str = "") -> Run:
     if "style" in field_names(kind):
         style = _read_style(field(read_json(path), "style", dict, path), path)
         record = replace(record, data={**record.data, "style": style})
-    metrics = _read_metrics(folder / METRICS_FILE, kind, _evaluation_sets(record, path), config[f"{kind.UNIT}s"])
+    metrics = _read_metrics(folder / METRICS_FILE, kind, list(record.evaluation), config[f"{kind.UNIT}s"])
     layers, history = read_gates(folder / GATES_FILE)
-    samples = {image.stem: image for image in sorted((folder / SAMPLES_FOLDER).glob("*.png"))}
+    samples = {printable(image.stem): image for image in sorted((folder / SAMPLES_FOLDER).glob("*.png"))}
     place = (folder, method, task, norm, seed, record.status, "")
     return FinishedRun(*place, record, config, metrics, layers, history, samples)
 
 
+def _check_same_data(folder: Path, runs: Sequence[Run]) -> None:
+    """Refuse finished runs of one method and task whose data, as far as both say what it was, are not the same."""
+    groups: dict[tuple[str, str], dict[str, list[Run]]] = {}
+    for run in runs:
+        if isinstance(run, FinishedRun) and run.record.fingerprint:
+            groups.setdefault((run.method, run.task), {}).setdefault(run.record.fingerprint, []).append(run)
+    for group in groups.values():
+        if len(group) > 1:
+            kinds = [
+                f"{listed(f'{run.label} seed {run.seed}' for run in alike)} of {alike[0].data_label} "
+                f"(fingerprint {fingerprint[:12]})"
+                for fingerprint, alike in group.items()
+            ]
+            raise UserError(
+                f"{folder} holds runs of different data, which no table can compare: {'; '.join(kinds)}. Move those of "
+                "one data set to a folder of their own, or delete them and train them again on the other"
+            )
+
+
 def _seed(folder: Path) -> int:
     return int(folder.name.removeprefix("seed"))
-
-
-def _read_record(path: Path, norm: str, seed: int) -> RunRecord:
-    entries = read_json(path)
-    if (entries.get("norm"), entries.get("seed")) != (norm, seed):
-        raise UserError(
-            f"{path} belongs to norm {entries.get('norm')!r}, seed {entries.get('seed')!r}, but its folder says "
-            f"{norm!r}, seed {seed}. Move the run to <norm>/seed<k>/ of its own norm and seed."
-        )
-    status = field(entries, "status", str, path)
-    if status not in STATUSES:
-        raise damaged(path, f"status is {status!r}, expected one of {', '.join(STATUSES)}")
-    data = field(entries, "data", dict, path)
-    field(data, "train", int, path)
-    _check_domains(data.get("domains", {}), path)
-    return RunRecord(
-        status=status,
-        reason=None if entries.get("reason") is None else str(entries["reason"]),
-        command=field(entries, "command", str, path),
-        started=field(entries, "started", str, path),
-        seconds=float(field(entries, "seconds", (int, float), path)),
-        parameters=field(entries, "parameters", int, path),
-        gates=field(entries, "gates", int, path),
-        settings=field(entries, "settings", dict, path),
-        versions=field(entries, "versions", dict, path),
-        machine=field(entries, "machine", dict, path),
-        data=data,
-    )
-
-
-def _check_domains(domains: Any, path: Path) -> None:
-    """``data.domains``; absent in a run from before it was written."""
-    fine = isinstance(domains, dict) and isinstance(domains.get("train", []), list)
-    fine = fine and all(isinstance(name, str) for name in domains.get("train", []))
-    check(fine and isinstance(domains.get("target"), str | None), path, "data.domains is of another make")
-
-
-def _evaluation_sets(record: RunRecord, path: Path) -> list[str]:
-    sets = record.data.get("evaluation", {})
-    fine = isinstance(sets, dict) and all(isinstance(count, int) for count in sets.values())
-    check(fine, path, "data.evaluation should map names to counts")
-    return list(sets)
 
 
 def _read_config(path: Path) -> tuple[type[Recipe], dict[str, Any]]:
@@ -285,6 +257,7 @@ def _read_config(path: Path) -> tuple[type[Recipe], dict[str, Any]]:
     except yaml.YAMLError as error:
         raise damaged(path, f"it is not YAML ({' '.join(str(error).split())})") from error
     check(isinstance(config, dict), path, "it should hold the fields of a recipe")
+    config = all_printable(config)
     kind = recipe_class(task_in(config))
     for length in {f"{kind.UNIT}s", f"full_{kind.UNIT}s"} & set(field_names(kind)):
         field(config, length, int, path)
@@ -308,8 +281,8 @@ def _read_metrics(
     path: Path, kind: type[Recipe], evaluation_sets: Sequence[str], length: int
 ) -> dict[str, tuple[float, ...]]:
     """The columns of metrics.csv, whose first counts evenly to the run's length."""
-    rows = list(csv.reader(read_text(path).splitlines()))
-    header = rows[0] if rows else []
+    rows = [row for row in csv.reader(io.StringIO(read_text(path), newline="")) if row]
+    header = list(map(printable, rows[0])) if rows else []
     evaluated = (f"{name}_{what}" for name in evaluation_sets for what in ("loss", "accuracy"))
     expected = (kind.UNIT, "seconds", "images_per_second", *kind.METRICS, *evaluated)
     missing = [column for column in expected if column not in header]

@@ -11,10 +11,16 @@ import numpy
 from PIL import Image, ImageCms, ImageOps
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.images import BrokenImageError, NotAnImageError, TooLargeImageError, open_image
+from binorm.experiments.common.images import (
+    BrokenImageError,
+    NotAnImageError,
+    TooDeepImageError,
+    TooLargeImageError,
+    eight_bits,
+    open_image,
+)
 
 MAX_PIXELS = 50_000_000
-READ_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")  # others may start programs to be decoded
 WRITE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 LONGEST_SIDE = {"JPEG": 65_535, "WEBP": 16_383}
 ORIENTATION = 0x0112  # among the EXIF tags
@@ -36,7 +42,7 @@ class Picture:
 
 
 def decode_picture(source: bytes | BinaryIO, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Decode a PNG, JPEG, WebP, BMP, TIFF or GIF, of which the first frame is taken.
+    """Decode a PNG, JPEG, WebP, BMP, TIFF, GIF or PPM, of which the first frame is taken.
 
     Args:
         source: the file's content, or the file.
@@ -50,14 +56,16 @@ def decode_picture(source: bytes | BinaryIO, name: str, max_pixels: int = MAX_PI
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is looked at
             # A picture that memory does not hold may be a whole one.
-            with open_image(source, READ_FORMATS, max_pixels, reraise=(MemoryError,)) as image:
-                return _decoded(image, name)
+            with open_image(source, max_pixels=max_pixels, reraise=(MemoryError,)) as image:
+                return _decoded(image)
     except NotAnImageError as error:
-        raise UserError(f"{name} is not a picture (expected PNG, JPEG, WebP, BMP, TIFF or GIF)") from error
+        raise UserError(f"{name} is not a picture (expected PNG, JPEG, WebP, BMP, TIFF, GIF or PPM)") from error
     except TooLargeImageError as error:
         size = f"{error.size} pixels, " * bool(error.size)
         limit = f"more than the {max_pixels / 1e6:g} megapixels that are taken: make it smaller"
         raise UserError(f"{name} has {size}{limit}") from error
+    except TooDeepImageError as error:
+        raise UserError(f"{name} {error}") from error
     except BrokenImageError as error:
         raise UserError(f"{name} is damaged: {error}") from error
 
@@ -127,15 +135,11 @@ def resize_picture(picture: Picture, long_side: int) -> Picture:
     return Picture(resized(picture.pixels), alpha, picture.icc_profile, picture.exif)
 
 
-def _decoded(image: Image.Image, name: str) -> Picture:
-    if image.mode in ("I", "F"):
-        raise UserError(f"{name} has 32 bits a channel (expected 8 or 16): save it with 16 bits first")
+def _decoded(image: Image.Image) -> Picture:
     profile = image.info.get("icc_profile")
     image.load()
     exif = _take_exif(image)
-    if image.mode.startswith("I;16"):
-        values = numpy.asarray(image).astype(numpy.uint32)
-        image = Image.fromarray(((values + 128) // 257).astype(numpy.uint8))
+    image = eight_bits(image)
     alpha = None
     if image.has_transparency_data:
         rgba = image.convert("RGBA")

@@ -1,5 +1,6 @@
 """Many runs side by side: every recipe and norm with every seed."""
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,12 +10,14 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from binorm.experiments.common.console import plain
 from binorm.experiments.common.errors import DivergenceError, UserError, lookup
 from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.common.run_files import CONFIG_FILE, SCHEDULE_FILE
-from binorm.experiments.common.text import counted, duration
+from binorm.experiments.common.text import counted, duration, printable
 from binorm.experiments.recipes.base import Recipe
 from binorm.experiments.recipes.classification import ClassifierRecipe
+from binorm.experiments.recipes.titles import title_of
 from binorm.experiments.runs.folder import is_open, run_folder
 from binorm.experiments.training.budget import share_of_schedule
 from binorm.experiments.training.progress import ProgressDisplay
@@ -160,7 +163,7 @@ def _warn_of_skipped(skipped: Sequence[str], console: Console) -> None:
     if skipped:
         console.print(
             f"[yellow]warning:[/] {len(skipped)} broken training pictures are left out: "
-            f"{', '.join(skipped[:5])}{', …' if len(skipped) > 5 else ''}"
+            f"{plain(printable(', '.join(skipped[:5])))}{', …' if len(skipped) > 5 else ''}"
         )
 
 
@@ -212,8 +215,10 @@ def _announce(plan: Plan, console: Console) -> None:
     length, full, unit = recipe.length
     short = f" (short schedule: the full recipe has {full})" if length < full else ""
     settings = plan.task.settings(recipe, max(job.images for job in jobs))
+    title = title_of(dataclasses.asdict(recipe), _place(plan.task.loader))
+    title += "" if title == recipe.title else f" ({recipe.name})"
     console.print(
-        f"{recipe.title}: {_range([job.images for job in jobs], '{:,}'.format)} training pictures an epoch, "
+        f"{plain(title)}: {_range([job.images for job in jobs], '{:,}'.format)} training pictures an epoch, "
         f"{counted(length, unit)}{short}, {counted(len(jobs), 'run')} on {settings}"
     )
     by_norm: dict[str, list[float]] = {}
@@ -223,6 +228,11 @@ def _announce(plan: Plan, console: Console) -> None:
     if by_norm:
         each = ", ".join(f"{norm} {_range(seconds, duration)}" for norm, seconds in by_norm.items())
         console.print(f"  about {duration(plan.seconds())} in all by a short measurement (a run: {each})")
+
+
+def _place(loader: Loader) -> str:
+    """What the folder or file of ``--data`` is called."""
+    return printable(loader.path.resolve().name) if loader.path else ""
 
 
 def _range(values: Sequence[Any], text: Any) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from binorm.experiments.common.files import write_bytes_atomically
 from binorm.experiments.common.run_files import FEATURES_FILE
+from binorm.experiments.common.text import printable
 from binorm.experiments.data.batches.augmentation import resized
 from binorm.experiments.data.batches.normalization import Normalizer
 from binorm.experiments.data.dataset import Dataset, ImageSet
@@ -38,8 +39,9 @@ def write_features(
     tap.network.eval()
     for name, images in _picked(dataset, recipe.task).items():
         with statistics_of(name):
-            tensors[f"{name}.features"] = _features(images, tap, recipe.image_size, dataset, settings).half().cpu()
-        tensors[f"{name}.labels"] = images.labels
+            found = _features(images, tap, recipe.image_size, dataset, settings).half().cpu()
+        tensors[f"{printable(name)}.features"] = found
+        tensors[f"{printable(name)}.labels"] = images.labels
     names = list(dict.fromkeys(key.rpartition(".")[0] for key in tensors))
     about = {"binorm": json.dumps({"classes": list(dataset.classes), "domains": names})}
     write_bytes_atomically(folder / FEATURES_FILE, save(tensors, about))

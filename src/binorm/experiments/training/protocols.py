@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from binorm.experiments import data
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.data.dataset import Dataset, ImageSet, UnlabelledSet, hold_out
 from binorm.experiments.data.domains import Domain, DomainSet, join, mix, together
@@ -94,6 +95,11 @@ def generalization(domains: DomainSet, recipe: DomainRecipe) -> Dataset:
     Source: Gulrajani & Lopez-Paz, *In Search of Lost Domain Generalization*, ICLR 2021, section 3 (training-domain
     validation).
     """
+    if recipe.target == VALIDATION:
+        raise UserError(
+            f"{domains.name} has a domain that is called {VALIDATION!r}, as the pictures are that choose the best "
+            "epoch: rename it in the data, or leave another one out with --target"
+        )
     held_out = [domains.domains[name].test for name in recipe.sources]
     evaluation = {recipe.target: _part(domains.domains[recipe.target], whole=True), VALIDATION: together(held_out)}
     return join(domains, {name: domains.domains[name].train for name in recipe.sources}, evaluation)

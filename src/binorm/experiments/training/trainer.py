@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from binorm.experiments.common.errors import Interrupted
 from binorm.experiments.common.run_files import LAST_CHECKPOINT
 from binorm.experiments.common.tensors import load_safely
+from binorm.experiments.common.text import printable
 from binorm.experiments.runs.checkpoint import AtomicCheckpointIO
 from binorm.experiments.training.settings import Settings
 
@@ -36,7 +37,7 @@ def trainer(epochs: int, settings: Settings, folder: Path, callbacks: list[Callb
         devices=1,
         precision="bf16-mixed" if settings.precision == "bfloat16" else "32-true",
         max_epochs=epochs,
-        logger=TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False),
+        logger=_tensorboard(folder),
         callbacks=[*callbacks, saving],
         plugins=[AtomicCheckpointIO()],
         num_sanity_val_steps=0,
@@ -44,6 +45,14 @@ def trainer(epochs: int, settings: Settings, folder: Path, callbacks: list[Callb
         enable_model_summary=False,
         default_root_dir=folder,
     )
+
+
+def _tensorboard(folder: Path) -> TensorBoardLogger | bool:
+    """TensorBoard's log in a run's folder; none where the folder's name is no UTF-8, which TensorBoard cannot write."""
+    if str(folder) == str(folder).encode(errors="replace").decode():
+        return TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False)
+    warnings.warn(f"TensorBoard cannot write to {printable(str(folder))}: the run goes without its log", stacklevel=2)
+    return False
 
 
 def resumable(checkpoint: Path) -> Path | None:

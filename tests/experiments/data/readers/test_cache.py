@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from binorm.experiments.data.dataset import ImageSet
-from binorm.experiments.data.readers.cache import cache_folder, cached
+from binorm.experiments.data.readers.cache import VERSION, cache_folder, cached
 from binorm.experiments.data.readers.image_folder import DecodedSplit
 
 
@@ -15,7 +15,7 @@ def _splits():
 
 def test_damaged_cache_is_read_anew_and_mended():
     cached("key", _splits)
-    file = cache_folder() / "key.safetensors"
+    file = cache_folder() / f"key-{VERSION}.safetensors"
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
     assert torch.equal(cached("key", _splits)["train"].images.images, _splits()["train"].images.images)
@@ -28,7 +28,7 @@ def test_crash_while_reading_leaves_no_cache():
 
     with pytest.raises(RuntimeError, match="crash"):
         cached("key", crash)
-    assert not (cache_folder() / "key.safetensors").exists()
+    assert not (cache_folder() / f"key-{VERSION}.safetensors").exists()
     assert cached("key", _splits)["train"].skipped == ("a broken one.png",)
 
 
@@ -47,7 +47,7 @@ def test_two_runs_at_once_both_get_their_pictures():
         thread.join()
     assert len(results) == 2
     assert torch.equal(results[0]["train"].images.images, results[1]["train"].images.images)
-    assert [path.name for path in cache_folder().iterdir()] == ["key.safetensors"]
+    assert [path.name for path in cache_folder().iterdir()] == [f"key-{VERSION}.safetensors"]
 
 
 def test_unwritable_cache_costs_a_warning_only(tmp_path, monkeypatch):

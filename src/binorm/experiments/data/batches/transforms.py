@@ -9,7 +9,7 @@ from functools import partial
 import numpy
 from PIL import Image
 
-from binorm.experiments.common.images import open_image
+from binorm.experiments.common.images import in_rgb, open_image
 
 AREA = (0.08, 1.0)  # of the picture; this and the next are those that networks for ImageNet are trained with
 ASPECT = (3 / 4, 4 / 3)
@@ -112,7 +112,7 @@ def cut(data: bytes, choose: Callable[[int, int], Box], size: int, sharpness: fl
         before = image.width
         draft = image.draft(None, (enough[0], enough[1]))
         image.load()
-        pixels = image if image.mode == "RGB" else image.convert("RGB")
+        pixels = in_rgb(image)
     if draft:
         scale = draft[1][2] / before
         box = (box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale)

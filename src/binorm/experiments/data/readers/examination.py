@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.images import BrokenImageError, open_image
+from binorm.experiments.common.images import BrokenImageError, eight_bits, open_image
 from binorm.experiments.data.dataset import Dataset, EncodedSet, ImageSet
 from binorm.experiments.data.readers.file_tree import FileTree
 from binorm.experiments.data.readers.image_folder import Labelled
@@ -48,6 +48,7 @@ def examine_bytes(split: str, name: str, label: int, data: bytes) -> Examined:
     try:
         with open_image(data) as picture:
             picture.load()
+            eight_bits(picture)
             return Examined(split, name, label, digest(data), picture.size)
     except BrokenImageError as error:
         return Examined(split, name, label, digest(data), (0, 0), str(error))

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.images import BrokenImageError, open_image
+from binorm.experiments.common.images import BrokenImageError, in_rgb, open_image
 from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.domains import few
@@ -132,7 +132,7 @@ def decode(data: bytes, size: tuple[int, int], resize: bool = False) -> numpy.nd
     with open_image(data) as image:
         own = image.size
         if own == size:
-            return numpy.asarray(image.convert("RGB"))
+            return numpy.asarray(in_rgb(image))
         if resize:
-            return numpy.asarray(image.convert("RGB").resize(size, Image.Resampling.BILINEAR))
+            return numpy.asarray(in_rgb(image).resize(size, Image.Resampling.BILINEAR))
     raise WrongSizeError(f"{own[0]}x{own[1]}")  # known from the header: nothing large is ever decoded

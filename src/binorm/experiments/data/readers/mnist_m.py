@@ -20,7 +20,7 @@ from pathlib import PurePosixPath
 import numpy
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.images import BrokenImageError, open_image
+from binorm.experiments.common.images import BrokenImageError, in_rgb, open_image
 from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.readers.file_tree import FileTree
 
@@ -71,7 +71,7 @@ def read_photographs(tree: FileTree) -> list[numpy.ndarray]:
 def _read(tree: FileTree, name: str) -> numpy.ndarray:
     try:
         with open_image(tree.read(name)) as picture:
-            pixels = numpy.asarray(picture.convert("RGB"))
+            pixels = numpy.asarray(in_rgb(picture))
     except BrokenImageError as error:
         raise UserError(
             f"{name} in {tree.path} is broken ({error}): MNIST-M is made of all photographs, so replace it"

@@ -121,7 +121,7 @@ def _refuse_domains(tree: FileTree, pictures: Sequence[Placed], depth: int, clas
     if len(folders) > 1 and len(classes) > 1 and all(each == folders for each in inside.values()):
         raise UserError(
             f"{few(classes, 4)} in {tree.path} each hold the folders {few(sorted(folders), 4)}: they look like "
-            "domains, for which there is --dataset domains. If they are classes, put their pictures right into their folders"
+            "domains, for which there is --dataset domains. If they are classes, put the pictures right into them"
         )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.files import write_text_atomically
+from binorm.experiments.common.files import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, write_text_atomically
 from binorm.experiments.common.threads import in_threads
 from binorm.experiments.data.dataset import Dataset, EncodedImage, EncodedSet, ImageSet
 from binorm.experiments.data.readers.encoded import EncodedShards, Shard, webdataset
@@ -84,7 +84,7 @@ def write_shards(
     progress = _Progress(sum(len(images) for images in sets.values()), report)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
+        unfinished = Path(tempfile.mkdtemp(TEMPORARY_SUFFIX, TEMPORARY_PREFIX, out.parent))
         try:
             splits = {}
             for split, images in sets.items():

@@ -44,6 +44,12 @@ class ConfusionRow:
     classes: Sequence[str]
     percent: Mapping[str, Percent]
 
+    def changed(self, norms: Sequence[str]) -> bool:
+        """Whether anything is taken for something else with the second norm than with the first."""
+        if not self.percent.keys() >= set(norms):
+            return False
+        return bool(numpy.nan_to_num(self.percent[norms[1]] - self.percent[norms[0]]).any())
+
     def label(self, place: int) -> str:
         """The name of a class; of very many classes, its number."""
         return shorten(self.classes[place], 12) if len(self.classes) <= NAMED else str(place + 1)
@@ -57,13 +63,14 @@ def confusion_figure(
     Args:
         title: stands at the upper left, on a page.
         rows: one for each domain, at least one.
-        norms: one or two; of two, the difference of the second to the first stands beside them.
+        norms: one or two; of two, the difference of the second to the first stands beside them, if there is any.
         note: stands below the title.
         output: where the figure goes.
     """
     names = max(len(row.label(place)) for row in rows for place in range(len(row.classes)))
     left = 0.3 + 0.068 * names
-    panels = 3 if len(norms) == 2 else 1
+    changed = len(norms) == 2 and any(row.changed(norms) for row in rows)
+    panels = len(norms) + changed
     whole = FULL_WIDTH if output.in_print else PAGE_WIDTH
     side = min((whole - left - 0.08 - _GAP * (panels - 1)) / panels, 3.4)
     foot = 0.3 + (0.058 * names if len(rows[0].classes) <= NUMBERED else 0.0)
@@ -78,11 +85,11 @@ def confusion_figure(
             figure.text(0.06 / width, 1 - (above - 0.32) / total, heading, va="center", fontweight="bold")
             middle = 1 - (above + side / 2) / total
             figure.text(0.14 / width, middle, "true class", rotation=90, ha="center", va="center")
-            for column, (name, values, limit) in enumerate(_panels(row, norms)):
+            for column, (name, values, limit) in enumerate(_panels(row, norms)[:panels]):
                 start = left + column * (side + _GAP)
                 axes = add_axes(figure, start, total - above - side, width - start - side, above)
                 _draw(axes, values, limit, _colours(norms, name), side)
-                axes.set_title(name, loc="left", pad=2, fontsize=8)
+                axes.set_title(shorten(name, 40), loc="left", pad=2, fontsize=8)
                 _name_classes(axes, row, rows_too=column == 0, columns_too=place == len(rows) - 1)
         figure.text((left + width) / 2 / width, 0.08 / total, "predicted class", ha="center")
         return encode(figure, output)

@@ -20,6 +20,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.text import printable
 from binorm.experiments.models.norms import NORMS
 
 INK = "#5c6670"
@@ -235,7 +236,8 @@ def name_series(axes: Axes, names: Sequence[tuple[str, str]], left: float) -> No
 
 
 def shorten(text: str, length: int) -> str:
-    """``text`` in at most ``length`` characters."""
+    """``text``, which may come from outside, as it can be shown in one line of at most ``length`` characters."""
+    text = printable(text)
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
@@ -245,6 +247,7 @@ def encode(figure: Figure, output: Output) -> bytes:
     with warnings.catch_warnings():
         # Matplotlib measures with its own font; the reader's fonts, which draw the text on a page, know more scripts.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support .* natively")
         metadata = _NO_METADATA[output.format]
         figure.savefig(buffer, format=output.format, transparent=not output.in_print, metadata=metadata)
     if output.in_print:

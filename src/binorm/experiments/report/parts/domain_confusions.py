@@ -76,6 +76,7 @@ def confusions(runs: Sequence[Run], tasks: Sequence[Task]) -> list[Confusions]:
     domains = [task.evaluation for task in tasks]
     if kind_of(runs) != MIXED:  # whose domains have the order that they were trained in
         domains.sort(key=str)
+    found = [each for each in found if any(counts.any() for counts in each.counts.values())]
     return sorted(found, key=lambda each: (methods.index(each.method), domains.index(each.domain)))
 
 
@@ -122,7 +123,10 @@ def confusion_figures(found: Sequence[Confusions], note: str | None, output: Out
         title = f"{method}, what is taken for what" if method else "What is taken for what"
         content = confusion_figure(title, [_row(row) for row in rows], norms, note, output)
         caption = f"{method + ': of' if method else 'Of'} each true class, the percentage that was taken for each class"
-        if len(norms) == 2:
+        changed = len(norms) == 2 and any(_row(each).changed(norms) for each in rows)
+        if len(norms) == 2 and not changed:
+            caption += f"; {norms[0]} and {norms[1]}, between which nothing differs"
+        if changed:
             caption += f"; {norms[0]}, {norms[1]}, and {norms[1]} − {norms[0]} in percentage points"
             caption += _changes(rows, norms)
         file = file_name("confusions", method, f".{output.format}", drawn)

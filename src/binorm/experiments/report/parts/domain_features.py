@@ -33,6 +33,8 @@ from binorm.experiments.runs.reading import Run
 POINTS = 600  # of a panel: more would hide each other
 COMPONENTS = 50  # principal components that t-SNE starts from
 FEWEST = 24  # points that t-SNE can say anything about
+LEAST = 10  # points that are worth drawing
+ALIKE = 1e-12  # features that differ by less are the same
 STEPS = 500
 PERPLEXITY = 30.0
 DRAWN_TASKS = 3  # a map takes about a second, and a task has one for each method and norm
@@ -128,16 +130,18 @@ def feature_map(features: Features) -> FeatureMap | None:
     """Lay out up to `POINTS` pictures, as many of each domain, so that those with similar features are neighbours.
 
     t-SNE (van der Maaten & Hinton 2008) of the first principal components, with a fixed seed; of few pictures, the
-    first two components themselves. Pictures whose features are not finite are left out; None where no other is left.
+    first two components themselves. Pictures whose features are not finite are left out; None where fewer than `LEAST`
+    are left, or all are alike.
     """
     names = tuple(features.features)
     each = POINTS // max(len(names), 1)
     picked = {name: _picked(features.features[name], each) for name in names}
     rows = [features.features[name][places] for name, places in picked.items()]
-    if not sum(map(len, rows)):
+    together = numpy.concatenate(rows) if rows else numpy.empty((0, 1))
+    if len(together) < LEAST or numpy.ptp(together, axis=0).max() < ALIKE:
         return None
     with threadpool_limits(1):  # the order of sums, and with it the picture, depends on the threads
-        points = _two_dimensions(numpy.concatenate(rows))
+        points = _two_dimensions(together)
     return FeatureMap(
         points=_unit(points),
         domains=numpy.concatenate([numpy.full(len(part), place) for place, part in enumerate(rows)]),
@@ -158,8 +162,6 @@ def _picked(rows: Array, count: int) -> NDArray[numpy.int64]:
 def _two_dimensions(rows: Array) -> Array:
     rows = rows - rows.mean(axis=0)
     scale = float(numpy.abs(rows).max())
-    if scale < 1e-12:
-        return numpy.zeros((len(rows), 2))
     components = PCA(min(COMPONENTS, *rows.shape), svd_solver="full").fit_transform(rows / scale)
     if len(rows) < FEWEST or components.shape[1] < 2:
         return numpy.pad(components, ((0, 0), (0, 2)))[:, :2]

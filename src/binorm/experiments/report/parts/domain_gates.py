@@ -3,8 +3,9 @@
 A gate below 0.5 is more instance norm than batch norm: it takes more of a picture's own style out than it keeps.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from binorm.experiments.recipes.domains import BASELINES
 from binorm.experiments.report.drawings import file_name, runs_text, top_of
@@ -12,12 +13,14 @@ from binorm.experiments.report.figures.gates import Bars, Histogram, gate_histog
 from binorm.experiments.report.figures.lines import Line, depth_curves
 from binorm.experiments.report.figures.theme import SCREEN, Output, norm_colours, series_colours
 from binorm.experiments.report.gates import TOTAL, LayerMeans, Shares, by_stage, layer_means
+from binorm.experiments.report.movement import still
 from binorm.experiments.report.page import Figure
-from binorm.experiments.report.scores import finished, norms_of
+from binorm.experiments.report.scores import corrected_verdict, finished, holm_of, norms_of
 from binorm.experiments.report.significance import (
     PairedDifference,
     Spread,
     mean_by_seed,
+    p_text,
     paired_difference,
     signed,
     spread,
@@ -59,12 +62,16 @@ class GateComparison:
             without any.
         differences: of each group to the reference, in points of the share of gates below 0.5: paired by seed, means
             over tasks or single domains. Without groups that have no two pairs, and without the single domains.
+        p_holm: their p-values corrected for each other, likewise.
+        motionless: what `still` says of the gates of all groups together; nothing where they moved.
     """
 
     norm: str
     groups: tuple[GateGroup, ...]
     reference: GateGroup | None
     differences: Mapping[str, PairedDifference]
+    p_holm: Mapping[str, float] = field(default_factory=dict)
+    motionless: str = ""
 
     @property
     def compared(self) -> tuple[GateGroup, ...]:
@@ -77,6 +84,8 @@ class GateComparison:
 
     def sentences(self) -> list[str]:
         """Where more style is removed, in words and numbers."""
+        if self.motionless:
+            return [f"{self.norm}: {self.motionless}"]
         return [self._sentence(group) for group in self.compared]
 
     def _sentence(self, group: GateGroup) -> str:
@@ -89,9 +98,11 @@ class GateComparison:
         test = self.differences.get(group.label)
         if test is None:
             return text
-        more = {"higher": "more style is removed", "lower": "less style is removed"}.get(test.verdict, test.verdict)
-        size = ", ".join(filter(None, (f"{test.text(1)} points", test.p_text())))
-        return f"{text} Difference {size}: {more}.{_largest(group, reference)}"
+        p_holm = self.p_holm.get(group.label, math.nan)
+        verdict = corrected_verdict(test, p_holm)
+        size = ", ".join(filter(None, (f"{test.text(1)} points", test.p_text(), p_text(p_holm, "Holm"))))
+        found = {"higher": "more style is removed", "lower": "less style is removed"}.get(verdict)
+        return f"{text} Difference {size}: {f'{found}.{_largest(group, reference)}' if found else f'{verdict}.'}"
 
 
 def gate_comparisons(runs: Sequence[Run]) -> tuple[GateComparison, ...]:
@@ -121,7 +132,8 @@ def _comparison(norm: str, runs: Sequence[FinishedRun]) -> GateComparison:
             tasks = [task for task in shares if shares[task].keys() & base.get(task, {}).keys()]
             differences[method] = _difference([shares[task] for task in tasks], [base[task] for task in tasks])
     tested = {label: difference for label, difference in sorted(differences.items()) if difference}
-    return GateComparison(norm, tuple(groups.values()), reference, tested)
+    p_holm = dict(zip(tested, holm_of(list(tested.values())), strict=True))
+    return GateComparison(norm, tuple(groups.values()), reference, tested, p_holm, still(runs))
 
 
 def _group(label: str, runs: Sequence[FinishedRun]) -> GateGroup:
@@ -169,7 +181,7 @@ def _largest(group: GateGroup, reference: GateGroup) -> str:
 def depths_and_shares(comparisons: Sequence[GateComparison], note: str | None, output: Output = SCREEN) -> list[Figure]:
     """For each norm, the mean gate of every layer, one line a group, and the share of gates below 0.5 by stage."""
     drawn: list[Figure] = []
-    for found in comparisons:
+    for found in _moved(comparisons):
         groups = _alike(found)
         colours = _colours(found)
         lines = [Line(group.label, colours[group.label], _by_place(group)) for group in groups]
@@ -181,6 +193,8 @@ def depths_and_shares(comparisons: Sequence[GateComparison], note: str | None, o
         file = file_name("gates by depth", found.norm, f".{output.format}", drawn)
         drawn.append(Figure(file, f"{caption} of all gates", content))
         bars = [Bars(group.label, colours[group.label], _whiskers(group)) for group in groups]
+        if not any(mean for each in bars for mean, _ in each.values.values()):
+            continue  # no gate lies below 0.5, as the sentences say
         content = share_bars(f"{found.norm}, gates below 0.5", bars, note, output)
         caption = f"Share of {found.norm}'s gates below 0.5 by stage, mean ± std over runs ({runs})"
         file = file_name("gates below half", found.norm, f".{output.format}", drawn)
@@ -219,7 +233,7 @@ def histogram_panels(comparisons: Sequence[GateComparison], output: Output) -> l
 def _histograms(
     comparisons: Sequence[GateComparison],
 ) -> Iterator[tuple[GateComparison, GateGroup, list[Histogram]]]:
-    for found in comparisons:
+    for found in _moved(comparisons):
         beside = found.reference.shares if found.reference else {}
         for group in found.compared or found.groups:
             yield (
@@ -235,6 +249,11 @@ def _histograms(
                     for stage, shares in group.shares.items()
                 ],
             )
+
+
+def _moved(comparisons: Sequence[GateComparison]) -> list[GateComparison]:
+    """Those whose gates moved; of the others a figure would show nothing."""
+    return [found for found in comparisons if not found.motionless]
 
 
 def _alike(found: GateComparison) -> list[GateGroup]:

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 from binorm.experiments.common.text import listed, seeds_text
 from binorm.experiments.recipes.domains import BASELINES
+from binorm.experiments.report.data import Overlap, overlap_notes, overlaps, step_text
 from binorm.experiments.report.notes import (
     disagreements,
     losses_note,
@@ -51,6 +53,7 @@ _BY_DESIGN = (
     "data.evaluation",
     "data.classes",
     "data.skipped",
+    "data.fingerprint",
 )
 _ALL_BUT_DATA = ("configuration", "settings", "versions", "machine", "data.domains", "data.name", "data.source")
 
@@ -62,7 +65,7 @@ def summary(runs: Sequence[Run], tasks: Sequence[Task]) -> str:
         return f"None of {len(runs)} runs has finished yet."
     kind, main = kind_of(runs), main_runs(runs) or runs
     methods = [method for method in methods_of(main) if method]
-    data = dict.fromkeys(run.record.data.get("name", "unknown data") for run in done)
+    data = dict.fromkeys(run.data_label for run in done)
     parts = (
         f"{_KINDS[kind]}{f' by {listed(map(method_label, methods))}' if methods else ''} with {listed(norms_of(main))}",
         f"{_networks(done)} on {listed(data)}",
@@ -100,7 +103,34 @@ def domain_notes(runs: Sequence[Run], tasks: Sequence[Task]) -> tuple[str, ...]:
     single = [name for name, count in counts.items() if max(count.values(), default=0) == 1]
     if single:
         found.append(single_note("each" if len(single) == len(groups) > 1 else "; ".join(single)))
-    return (*found, *_disagreements(finished(runs), tasks))
+    return (*overlap_notes(set_overlaps(runs, tasks)), *found, *_disagreements(finished(runs), tasks))
+
+
+def set_overlaps(runs: Sequence[Run], tasks: Sequence[Task]) -> tuple[Overlap, ...]:
+    """Of every evaluation set of every task; see `overlaps`."""
+    return overlaps(runs, partial(_set_name, tasks))
+
+
+def few_pictures(runs: Sequence[Run], tasks: Sequence[Task]) -> str:
+    """What a picture is worth in the columns of the table that have few, in a sentence; nothing without any."""
+    sizes = {
+        run.record.evaluation[task.evaluation]: None
+        for task in tasks
+        for run in finished(runs)
+        if task.evaluation and task.evaluation in run.record.evaluation and run.task in ("", task.folder)
+    }
+    few = {size: step_text(size) for size in sorted(sizes) if step_text(size)}
+    if not few:
+        return ""
+    return f"Small evaluation sets: {'; '.join(f'of {size} pictures, {text}' for size, text in few.items())}."
+
+
+def _set_name(tasks: Sequence[Task], run: FinishedRun, data: str) -> str:
+    """An evaluation set of a run, with its task where its name alone does not tell it."""
+    if not run.task:
+        return ", ".join(filter(None, (data, method_label(run.method))))
+    label = next(task.label for task in tasks if task.folder == run.task)
+    return label if data == run.target else f"{data} of {label}"
 
 
 def _no_method(runs: Sequence[Run]) -> list[str]:

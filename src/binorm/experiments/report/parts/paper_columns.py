@@ -9,6 +9,7 @@ from typing import Any
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.recipes import load_recipe
 from binorm.experiments.recipes.base import VALIDATION, recipe_names
+from binorm.experiments.recipes.titles import data_name
 from binorm.experiments.report import notes, published
 from binorm.experiments.report.classification import row_entries
 from binorm.experiments.report.published import Published
@@ -141,7 +142,9 @@ def _configuration(folder: Path, runs: Sequence[Run]) -> dict[str, Any]:
     """That of the first finished run; before there is one, the recipe that the folder is named after, if any."""
     done = finished(runs)
     if done:
-        return {"name": folder.name, "dataset": done[0].record.data.get("name")} | dict(done[0].config)
+        data = done[0].record.data
+        known = {"name": folder.name, "dataset": data.get("name"), "data_source": data.get("source", "")}
+        return known | dict(done[0].config)
     shipped = folder.name in recipe_names()
     return dataclasses.asdict(load_recipe(folder.name)) if shipped else {"name": folder.name}
 
@@ -160,7 +163,8 @@ def _names(config: Mapping[str, Any], comparable: bool) -> tuple[str, str]:
     data, comma, network = str(config.get("title", "")).partition(", ")
     if comma and comparable and config["name"] in recipe_names():
         return data, network
-    return str(config.get("dataset") or config["name"]), str(config.get("model", "unknown network"))
+    data = data_name(config.get("dataset") or config["name"], config.get("data_source"))
+    return data, str(config.get("model", "unknown network"))
 
 
 def _budget(runs: Sequence[Run]) -> str:

@@ -144,7 +144,11 @@ def conclusion(rows: Sequence[StyleRow], claims: Sequence[Claim]) -> str:
     fewest, most = min(counts), max(counts)
     if most == 1:
         return f"{text} One seed: no spread is known, so this order can be chance."
-    return f"{text} Means over {most if fewest == most else f'{fewest} to {most}'} seeds."
+    text = f"{text} Means over {most if fewest == most else f'{fewest} to {most}'} seeds"
+    sure = sum(claim.holds is True and claim.holding == claim.seeds for claim in checked)
+    if sure == holding:
+        return f"{text}."
+    return f"{text}; in each seed {sure} of these {holding} hold, the others can be chance."
 
 
 def _finished(rows: Sequence[StyleRow]) -> list[str]:

@@ -9,8 +9,10 @@ from binorm.experiments.common.run_files import GATES_FILE, RUN_FILE
 from binorm.experiments.report.drawings import file_name, runs_text
 from binorm.experiments.report.figures.gates import Histogram, gate_histogram
 from binorm.experiments.report.figures.theme import norm_colours, series_colours
-from binorm.experiments.report.gates import TOTAL, Shares, by_stage, gates_by_norm, share_text
+from binorm.experiments.report.gates import STAGES_APART, TOTAL, Shares, by_stage, gates_by_norm, share_text
+from binorm.experiments.report.movement import still
 from binorm.experiments.report.page import Figure
+from binorm.experiments.report.scores import finished
 from binorm.experiments.runs.files import read_json
 from binorm.experiments.runs.reading import FinishedRun, read_gates
 
@@ -27,6 +29,7 @@ class GateRow:
         part: of the network; ``""`` for all of it.
         runs: that they come from.
         shares: where they stand.
+        motionless: what `still` says of them all; nothing where they moved.
     """
 
     task: str
@@ -34,6 +37,7 @@ class GateRow:
     part: str
     runs: int
     shares: Shares
+    motionless: str = ""
 
     @property
     def label(self) -> str:
@@ -69,7 +73,8 @@ def gate_rows(runs: Sequence[FinishedRun], classifier: GateRow | None) -> tuple[
     for norm, groups in gates_by_norm(runs).items():
         count = sum(run.norm == norm and bool(run.gate_layers) for run in runs)
         parts = {"" if part == TOTAL else part: shares for part, shares in groups.items()}
-        rows += [GateRow(STYLIZATION, norm, part, count, shares) for part, shares in parts.items()]
+        said = still(finished(runs, norm))
+        rows += [GateRow(STYLIZATION, norm, part, count, shares, said) for part, shares in parts.items()]
     return (*rows, classifier) if rows and classifier else tuple(rows)
 
 
@@ -78,16 +83,22 @@ def gate_sentence(rows: Sequence[GateRow]) -> str:
     if not rows:
         return ""
     first, last = rows[0], rows[-1]
+    if first.motionless:
+        return f"{_text(first)}; {first.motionless}"
     if last.task != CLASSIFIER:
         return f"{_text(first)}."
     difference = first.shares.mean - last.shares.mean
-    side = f"{'more' if difference < 0 else 'less'} instance norm" if abs(difference) >= 0.005 else "about the same"
+    side = "about the same"
+    if abs(difference) >= STAGES_APART:
+        side = f"{'more' if difference < 0 else 'less'} instance norm"
     return f"{_text(first)}. {_text(last)}: {side} in {STYLIZATION}."
 
 
 def gate_histograms(rows: Sequence[GateRow], note: str | None) -> list[Figure]:
     """One figure for all gates of each norm and one for the classifier's, on one scale."""
-    whole = [row for row in rows if not row.part]
+    whole = [row for row in rows if not row.part and not row.motionless]
+    if all(row.task == CLASSIFIER for row in whole):
+        return []
     top = max((max(row.shares.fractions) for row in whole), default=1.0)
     colours = norm_colours([row.name for row in whole if row.task == STYLIZATION])
     drawn: list[Figure] = []

@@ -15,6 +15,7 @@ from binorm import param_groups
 from binorm.experiments import data
 from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.common.run_files import SAMPLES_FOLDER, WEIGHTS_FILE
+from binorm.experiments.common.text import printable
 from binorm.experiments.data.batches.batches import AnyTrainingBatches, evaluation_batches, training_batches
 from binorm.experiments.data.batches.domain_batches import DomainBatches, pictures_a_step, steps_an_epoch
 from binorm.experiments.data.batches.seeds import epoch_seed
@@ -25,6 +26,7 @@ from binorm.experiments.models import check_name, create
 from binorm.experiments.models.head import find_head
 from binorm.experiments.models.norms import NORMS
 from binorm.experiments.models.weights import check_weights
+from binorm.experiments.recipes.base import TRAIN
 from binorm.experiments.recipes.classification import ClassificationRecipe, ClassifierRecipe
 from binorm.experiments.runs.checkpoint import Trained, save_weights
 from binorm.experiments.training.budget import Cost, measure_cost
@@ -60,7 +62,7 @@ class Classification(Objective):
         self.training_batches = training_batches
         self.seed = seed
         self.evaluation = evaluation
-        self.sets = ("train", *evaluation)
+        self.sets = (TRAIN, *map(printable, evaluation))  # as columns and TensorBoard's tags are called
         self.losses = nn.ModuleList(MeanMetric() for _ in self.sets)
         self.accuracies = nn.ModuleList(
             MulticlassAccuracy(num_classes, average="micro", validate_args=False) for _ in self.sets
@@ -217,6 +219,11 @@ class ClassifierTask(Task[C], Generic[C]):
     def size(self, recipe: C) -> tuple[int, int]:
         """See `Task.size`."""
         dataset = self.loader.dataset(recipe)
+        if TRAIN in dataset.evaluation:
+            raise UserError(
+                f"{dataset.name} has an evaluation set that is called {TRAIN!r}, as the training pictures are: their "
+                "accuracies could not be told apart. Rename it in the data, to 'test' for example"
+            )
         steps = steps_an_epoch(recipe, dataset)
         if steps == 0:
             domains = f" of each of {len(dataset.domains)} domains" if len(dataset.domains) > 1 else ""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from binorm import param_groups
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.images import BrokenImageError, open_image
+from binorm.experiments.common.images import BrokenImageError, in_rgb, open_image
 from binorm.experiments.common.run_files import SAMPLES_FOLDER, STYLE_FILE
 from binorm.experiments.recipes.stylization import StylizationRecipe
 from binorm.experiments.style.network import STYLE_NORMS, StyleNetwork
@@ -205,7 +205,7 @@ def read_style_image(path: Path, short_side: int) -> Tensor:
             scale = short_side / min(image.size)
             size = (max(short_side, round(scale * image.width)), max(short_side, round(scale * image.height)))
             pixels = torch.frombuffer(
-                bytearray(image.convert("RGB").resize(size, Image.Resampling.LANCZOS).tobytes()), dtype=torch.uint8
+                bytearray(in_rgb(image).resize(size, Image.Resampling.LANCZOS).tobytes()), dtype=torch.uint8
             )
     except BrokenImageError as error:
         raise UserError(f"the style picture {path} cannot be decoded ({error}): check --style") from error

@@ -1,0 +1,53 @@
+"""Pictures that are taken by name can be decoded, and training sees what drawing sees."""
+
+import io
+
+import numpy
+import pytest
+from PIL import Image
+
+from binorm.experiments.common.images import TooDeepImageError
+from binorm.experiments.common.picture_names import PICTURE_SUFFIXES
+from binorm.experiments.data.batches.transforms import CentreCrop
+from binorm.experiments.data.readers.examination import examine_bytes
+from binorm.experiments.data.readers.image_folder import decode
+from binorm.experiments.style.picture_files import decode_picture
+
+SIZE = (12, 12)
+RAMP = numpy.linspace(0, 65_535, 144).round().reshape(12, 12)  # black to white in 16 bits
+
+
+def _encoded(image, file_format):
+    buffer = io.BytesIO()
+    image.save(buffer, file_format)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("suffix", sorted(PICTURE_SUFFIXES))
+def test_what_is_taken_by_name_is_decoded_for_training_and_for_drawing(suffix):
+    file_format = {".jfif": "JPEG", ".jpe": "JPEG"}.get(suffix) or Image.registered_extensions()[suffix]
+    data = _encoded(Image.new("L", SIZE, 77), file_format)
+    trained, drawn = decode(data, SIZE), decode_picture(data, f"a{suffix}").pixels
+    assert numpy.array_equal(trained, drawn)
+    assert abs(int(trained.mean()) - 77) <= 1
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
+def test_sixteen_bits_are_scaled_in_every_way_to_pixels(file_format):
+    data = _encoded(Image.fromarray(RAMP.astype(numpy.uint16)), file_format)
+    expected = numpy.repeat((RAMP / 257).round().astype(numpy.uint8)[..., None], 3, 2)
+    for pixels in (decode(data, SIZE), CentreCrop(*SIZE)(data), decode_picture(data, "a").pixels):
+        assert numpy.array_equal(pixels, expected)
+
+
+def test_thirty_two_bits_are_refused_rather_than_cut_off():
+    data = _encoded(Image.fromarray(RAMP.astype(numpy.float32)), "TIFF")
+    with pytest.raises(TooDeepImageError, match="has 32 bits a channel"):
+        decode(data, SIZE)
+    assert examine_bytes("train", "a.tif", 0, data).fault.startswith("has 32 bits a channel")
+
+
+def test_plain_pixels_stay_what_they_are():
+    pixels = numpy.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=numpy.uint8)
+    for file_format in ("PNG", "BMP", "PPM", "TIFF"):
+        assert numpy.array_equal(decode(_encoded(Image.fromarray(pixels), file_format), SIZE), pixels)
