@@ -44,8 +44,8 @@ def test_another_seed_gives_another_order(folder, tmp_path):
 
 def test_a_pass_takes_each_photograph_once(folder, tmp_path, monkeypatch):
     photographs = find_photographs(folder)
-    read = []
-    monkeypatch.setattr(type(photographs), "read", lambda self, name: read.append(name) or self._read(name))
+    read, bytes_of = [], photographs.read
+    monkeypatch.setattr(type(photographs), "read", lambda self, name: read.append(name) or bytes_of(name))
     list(_batches(photographs, tmp_path, period=6, steps=6))
     assert sorted(read[:6]) == sorted(photographs.names) == sorted(read[6:])
 

@@ -114,6 +114,12 @@ def _check_size(entry: Entry, image_size: int) -> None:
         )
 
 
+def is_found(name: str) -> bool:
+    """Whether a data set is embedded, or lies below ``$BINORM_DATA``."""
+    entry, root = lookup("data set", name, DATASETS), data_root()
+    return not entry.needs or (root is not None and entry.find(root) is not None)
+
+
 def locate(name: str) -> Path:
     """Where a data set is below ``$BINORM_DATA``.
 

@@ -3,9 +3,13 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from binorm.experiments.common.text import counted, printable
 from binorm.experiments.data.alike import DIGEST, digests
 from binorm.experiments.data.dataset import Dataset, EncodedSet, ImageSet
+
+EXAMPLES = 5  # names that a remark lists
 
 
 @dataclass(frozen=True)
@@ -16,11 +20,13 @@ class Identity:
         fingerprint: hexadecimal; equal where classes, pictures, labels and their order are, wherever they lie. Of
             pictures that stay encoded it is that of their names, sizes in bytes and labels. Unlabelled pictures do not
             enter it, so that methods with and without them are of the same data.
+        target: as ``fingerprint``, of the unlabelled pictures; empty where there are none.
         duplicates: for each evaluation set, how many of its pictures are, pixel for pixel, among those that are trained
             on with their labels; None where pictures stay encoded, so that nobody looked.
     """
 
     fingerprint: str
+    target: str
     duplicates: Mapping[str, int | None]
 
 
@@ -33,12 +39,48 @@ def identity(dataset: Dataset) -> Identity:
         found = _add(whole, name, pictures)
         known = None if trained is None else set(trained)
         duplicates[name] = None if found is None or known is None else sum(each in known for each in found)
-    return Identity(whole.hexdigest(), duplicates)
+    target = hashlib.blake2b(digest_size=DIGEST)
+    if dataset.target is not None:
+        target.update(b"".join(digests(dataset.target.images)))
+    return Identity(whole.hexdigest(), target.hexdigest() if dataset.target else "", duplicates)
+
+
+def data_facts(dataset: Dataset, found: Identity) -> dict[str, Any]:
+    """What ``run.json`` says of a run's data: name, source, sizes, classes, identity and whatever is peculiar."""
+    return {
+        "name": dataset.name,
+        "source": printable(dataset.source),
+        "train": len(dataset.train),
+        "evaluation": {name: len(images) for name, images in dataset.evaluation.items()},
+        "classes": list(dataset.classes),
+        "fingerprint": found.fingerprint,
+        **({"target_fingerprint": found.target} if found.target else {}),
+        "duplicates": dict(found.duplicates),
+        "remarks": list(dataset.remarks),
+    }
+
+
+def remarks_on_data(dataset: Dataset, found: Identity) -> tuple[str, ...]:
+    """What a user should know before training: what is broken, left out or peculiar, and what is tested on as well."""
+    remarks = []
+    if dataset.skipped:
+        names = ", ".join(map(printable, dataset.skipped[:EXAMPLES]))
+        more = ", …" if len(dataset.skipped) > EXAMPLES else ""
+        verb = "is" if len(dataset.skipped) == 1 else "are"
+        remarks.append(f"{counted(len(dataset.skipped), 'broken training picture')} {verb} left out: {names}{more}")
+    remarks += dataset.remarks
+    for name, count in found.duplicates.items():
+        if count:
+            whole = len(dataset.evaluation[name])
+            remarks.append(
+                f"{count:,} of the {whole:,} pictures of {name} are among the training pictures, pixel for pixel"
+            )
+    return tuple(remarks)
 
 
 def _add(whole: "hashlib.blake2b", name: str, pictures: ImageSet | EncodedSet) -> Sequence[bytes] | None:
     """Take in one set; returns its pictures' digests, or None where they stay encoded."""
-    whole.update(f"{name} {len(pictures)}".encode())
+    whole.update(repr((name, len(pictures))).encode())
     if not isinstance(pictures, ImageSet):
         whole.update(pictures.fingerprint.encode())
         return None

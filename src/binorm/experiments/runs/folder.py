@@ -2,9 +2,10 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
@@ -54,6 +55,52 @@ def run_status(folder: Path, recipe: Recipe) -> str | None:
         changes = ", ".join(f"{name} {kept[name]!r} there, {asked[name]!r} asked for" for name in differing)
         raise UserError(f"{folder} holds a run of another configuration ({changes}): choose another --out")
     return str(status)
+
+
+def check_same_data(folder: Path, data: Callable[[], Mapping[str, Any] | None]) -> None:
+    """Refuse to train, or to take as done, where this run or one that is compared with it has other data.
+
+    Args:
+        folder: of a run, begun or not.
+        data: what ``run.json`` would say of its data now, asked only where there is something to compare it with; None
+            where no data are at hand.
+
+    Raises:
+        UserError: saying which run has which data, and what is different.
+    """
+    given: Mapping[str, Any] | None = None
+    for path in sorted(folder.parents[1].glob(f"*/seed*/{RUN_FILE}")):
+        try:
+            kept = json.loads(path.read_text())["data"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # `run_status` says so of the run that is asked for, and whoever reads it of another
+        given = data() if given is None else given
+        if given is None:
+            return
+        if differing := _differences(kept, given):
+            raise UserError(
+                f"{path.parent} was trained on other data ({differing}): name the same data with --data, or choose "
+                "another --out for these"
+            )
+
+
+def _differences(kept: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """What is different between the data of two runs, as far as both say it; an older run knows counts alone."""
+    texts = []
+    if kept.get("train") != given.get("train"):
+        texts.append(f"{kept.get('train')} training pictures there, {given.get('train')} now")
+    for key, what in (("classes", "the classes"), ("evaluation", "the evaluation sets")):
+        if key in kept and key in given and kept[key] != given[key]:
+            texts.append(f"{what} {_few(kept[key])} there, {_few(given[key])} now")
+    marks = [key for key in ("fingerprint", "target_fingerprint", "style_fingerprint") if kept.get(key)]
+    if not texts and any(given.get(key, kept[key]) != kept[key] for key in marks):
+        texts.append("as many pictures, but not the same")
+    return "; ".join(texts)
+
+
+def _few(names: Any) -> str:
+    shown = [f"{name} ({count})" for name, count in names.items()] if isinstance(names, dict) else list(map(str, names))
+    return printable(", ".join(shown[:6]) + (f" and {len(shown) - 6} more" if len(shown) > 6 else ""))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from binorm.experiments.common.text import counted, duration, printable
 from binorm.experiments.recipes.base import Recipe
 from binorm.experiments.recipes.classification import ClassifierRecipe
 from binorm.experiments.recipes.titles import title_of
-from binorm.experiments.runs.folder import is_open, run_folder
+from binorm.experiments.runs.folder import check_same_data, is_open, run_folder
 from binorm.experiments.training.budget import share_of_schedule
 from binorm.experiments.training.progress import ProgressDisplay
 from binorm.experiments.training.protocols import Loader
@@ -142,13 +143,18 @@ def _plan(
     """The open runs of a recipe, part by part, so that each part's data are loaded once."""
     parts = task.expand(recipe, methods)
     runs = [(part, norm, seed) for part in parts for seed in seeds for norm in norms]
+    for part in parts:
+        check_same_data(run_folder(out, part, norms[0], seeds[0]), partial(task.data, part))
     opened = [each for each in runs if is_open(run_folder(out, *each), each[0])]
     if done := len(runs) - len(opened):
         console.print(f"{done} of {len(runs)} runs are done already, in {out.joinpath(*recipe.series)}")
-    jobs = []
-    for number, (part, norm, seed) in enumerate(opened):
-        if number == 0:
-            _warn_of_skipped(task.skipped(part), console)
+    jobs: list[Job] = []
+    warned: set[str] = set()
+    for part, norm, seed in opened:
+        for warning in task.warnings(part):
+            if warning not in warned:
+                console.print(f"[yellow]warning:[/] {plain(printable(warning))}")
+            warned.add(warning)
         steps, images = task.size(part)
         jobs.append(Job(part, norm, seed, steps, images, task.seconds(part, norm)))
     # Seed by seed, so that an early look compares pairs.
@@ -157,14 +163,6 @@ def _plan(
 
 def _shortened(recipe: Recipe, epochs: int) -> Recipe:
     return recipe.shortened(epochs) if isinstance(recipe, ClassifierRecipe) else recipe
-
-
-def _warn_of_skipped(skipped: Sequence[str], console: Console) -> None:
-    if skipped:
-        console.print(
-            f"[yellow]warning:[/] {len(skipped)} broken training pictures are left out: "
-            f"{plain(printable(', '.join(skipped[:5])))}{', …' if len(skipped) > 5 else ''}"
-        )
 
 
 def _epochs_begun(folder: Path) -> int | None:

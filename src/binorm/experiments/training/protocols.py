@@ -7,8 +7,10 @@ from pathlib import Path
 from binorm.experiments import data
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
+from binorm.experiments.data.catalog import is_found
 from binorm.experiments.data.dataset import Dataset, ImageSet, UnlabelledSet, hold_out
 from binorm.experiments.data.domains import Domain, DomainSet, join, mix, together
+from binorm.experiments.data.identity import Identity, identity
 from binorm.experiments.recipes.base import VALIDATION, Recipe
 from binorm.experiments.recipes.classification import ClassificationRecipe, ClassifierRecipe
 from binorm.experiments.recipes.domains import DomainRecipe
@@ -32,6 +34,7 @@ class Loader:
         self._whole: tuple[object, Dataset] | None = None
         self._domains: tuple[object, DomainSet] | None = None
         self._last: tuple[Recipe, Dataset] | None = None
+        self._identities: dict[str, Identity] = {}  # by everything that a recipe says
 
     def dataset(self, recipe: ClassifierRecipe) -> Dataset:
         """What a run of ``recipe``, in which no domain is left open, trains on and is evaluated on.
@@ -47,6 +50,17 @@ class Loader:
                 dataset = self._whole_set(recipe)
             self._last = recipe, _normalized(dataset, recipe)
         return self._last[1]
+
+    def identity(self, recipe: ClassifierRecipe) -> Identity:
+        """Of `dataset`; found once."""
+        key = repr(recipe)
+        if key not in self._identities:
+            self._identities[key] = identity(self.dataset(recipe))
+        return self._identities[key]
+
+    def finds(self, recipe: ClassifierRecipe) -> bool:
+        """Whether its data are named or found, so that `dataset` may be asked for."""
+        return self.path is not None or is_found(recipe.dataset)
 
     def _whole_set(self, recipe: ClassifierRecipe) -> Dataset:
         share = recipe.validation if isinstance(recipe, ClassificationRecipe) else 0.0

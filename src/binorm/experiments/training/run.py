@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import json
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.common.machine import describe_machine, describe_versions
 from binorm.experiments.common.run_files import CONFIG_FILE, LAST_CHECKPOINT, RUN_FILE
 from binorm.experiments.recipes.base import Recipe
-from binorm.experiments.runs.folder import is_open, run_folder, run_label, sole_use
+from binorm.experiments.runs.folder import check_same_data, is_open, run_folder, run_label, sole_use
 from binorm.experiments.training.progress import ProgressDisplay
 from binorm.experiments.training.recorder import Recorder
 from binorm.experiments.training.settings import Settings
@@ -47,6 +48,7 @@ def run(
     """
     folder = run_folder(out, recipe, norm, seed)
     with sole_use(folder):
+        check_same_data(folder, partial(task.data, recipe))
         if not is_open(folder, recipe):
             return folder
         try:

@@ -150,8 +150,16 @@ class Task(ABC, Generic[R]):
             UserError: for unusable data, and where an epoch would have no batch.
         """
 
-    def skipped(self, recipe: R) -> Sequence[str]:
-        """Training images that cannot be decoded, by name, as far as that is known before training."""
+    def data(self, recipe: R) -> Mapping[str, Any] | None:
+        """What ``run.json`` says of a run's data, to tell them from others; None where none are named or found.
+
+        Raises:
+            UserError: for unusable data.
+        """
+        return None
+
+    def warnings(self, recipe: R) -> Sequence[str]:
+        """What a user should know of the data before they are trained on, a sentence each."""
         return ()
 
     def seconds(self, recipe: R, norm: str) -> float | None:

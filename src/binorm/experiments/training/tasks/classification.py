@@ -21,6 +21,7 @@ from binorm.experiments.data.batches.domain_batches import DomainBatches, pictur
 from binorm.experiments.data.batches.seeds import epoch_seed
 from binorm.experiments.data.batches.streaming import IMAGE_SIZE
 from binorm.experiments.data.dataset import Dataset, ImageSet
+from binorm.experiments.data.identity import Identity, data_facts, remarks_on_data
 from binorm.experiments.data.samples import write_samples
 from binorm.experiments.models import check_name, create
 from binorm.experiments.models.head import find_head
@@ -155,10 +156,12 @@ class ClassifierTraining(Training):
         norm: str,
         seed: int,
         dataset: Dataset,
+        identity: Identity,
         settings: Settings,
         objective: type[Classification],
     ) -> None:
         self.recipe, self.dataset, self.settings = recipe, dataset, settings
+        self.identity = identity
         self.trained = Trained(recipe, norm, seed, dataset.classes)
         self.classes, self.evaluation_names = dataset.classes, tuple(dataset.evaluation)
         self.images = images_an_epoch(recipe, dataset)
@@ -185,15 +188,9 @@ class ClassifierTraining(Training):
         return {"data": self.data_facts()}
 
     def data_facts(self) -> dict[str, Any]:
-        """Of the sets: name, source, sizes, classes, and images left out because they are broken."""
-        return {
-            "name": self.dataset.name,
-            "source": self.dataset.source,
-            "train": len(self.dataset.train),
-            "evaluation": {name: len(images) for name, images in self.dataset.evaluation.items()},
-            "classes": list(self.classes),
-            "skipped": [*self.dataset.skipped, *getattr(self.batches, "skipped", ())],  # streamed ones are late
-        }
+        """See `binorm.experiments.data.identity.data_facts`; and images left out because they are broken."""
+        late = getattr(self.batches, "skipped", ())  # of streamed images it is known when they are decoded
+        return {**data_facts(self.dataset, self.identity), "skipped": [*self.dataset.skipped, *late]}
 
     def save(self, folder: Path, command: str) -> None:
         """Write the weights."""
@@ -233,9 +230,15 @@ class ClassifierTask(Task[C], Generic[C]):
             )
         return steps, images_an_epoch(recipe, dataset)
 
-    def skipped(self, recipe: C) -> Sequence[str]:
-        """See `Task.skipped`."""
-        return self.loader.dataset(recipe).skipped
+    def data(self, recipe: C) -> Mapping[str, Any] | None:
+        """See `Task.data`."""
+        if not self.loader.finds(recipe):
+            return None
+        return data_facts(self.loader.dataset(recipe), self.loader.identity(recipe))
+
+    def warnings(self, recipe: C) -> Sequence[str]:
+        """See `Task.warnings`: what is left out or peculiar, and test pictures that are trained on."""
+        return remarks_on_data(self.loader.dataset(recipe), self.loader.identity(recipe))
 
     def seconds(self, recipe: C, norm: str) -> float:
         """See `Task.seconds`; a network that was measured before is not measured again."""
@@ -255,7 +258,8 @@ class ClassifierTask(Task[C], Generic[C]):
 
     def training(self, recipe: C, norm: str, seed: int, settings: Settings) -> Training:
         """See `Task.training`."""
-        return ClassifierTraining(recipe, norm, seed, self.loader.dataset(recipe), settings, self.objective)
+        dataset, identity = self.loader.dataset(recipe), self.loader.identity(recipe)
+        return ClassifierTraining(recipe, norm, seed, dataset, identity, settings, self.objective)
 
 
 class ClassificationTask(ClassifierTask[ClassificationRecipe]):

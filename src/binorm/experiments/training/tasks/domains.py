@@ -224,7 +224,8 @@ class DomainTask(ClassifierTask[DomainRecipe]):
 
     def training(self, recipe: DomainRecipe, norm: str, seed: int, settings: Settings) -> Training:
         """See `Task.training`."""
-        return DomainTraining(recipe, norm, seed, self.loader.dataset(recipe), settings, self.objective)
+        dataset, identity = self.loader.dataset(recipe), self.loader.identity(recipe)
+        return DomainTraining(recipe, norm, seed, dataset, identity, settings, self.objective)
 
 
 TASK = DomainTask

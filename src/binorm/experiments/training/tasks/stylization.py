@@ -1,6 +1,7 @@
 """Stylization: content, style and variation of what a style network makes of photographs."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -127,6 +128,7 @@ class StylizationTraining(Training):
         self.batches = PhotographBatches(photographs, recipe, seed)
         self.objective = Stylization(self.network, self.loss, recipe, self.batches)
         self.images = recipe.period * recipe.batch_size
+        self.style_image = style_image
         self.style_size = [style_image.shape[3], style_image.shape[2]]
 
     def compile(self) -> None:
@@ -136,15 +138,9 @@ class StylizationTraining(Training):
 
     def facts(self) -> dict[str, Any]:
         """Of the style image, and of the photographs."""
-        source = self.photographs.tree.path
         return {
             "style": {"name": self.recipe.style_name, "picture": self.recipe.style, "size": self.style_size},
-            "data": {
-                "name": source.name,
-                "source": str(source),
-                "train": len(self.photographs),
-                "skipped": list(self.batches.skipped),
-            },
+            "data": {**data_facts(self.photographs, self.style_image), "skipped": list(self.batches.skipped)},
         }
 
     def save(self, folder: Path, command: str) -> None:
@@ -170,6 +166,14 @@ class StylizationTask(Task[StylizationRecipe]):
         _ = self._photographs, self._style_image(recipe)  # what is wrong with them is said before anything is trained
         return recipe.period, recipe.period * recipe.batch_size
 
+    def data(self, recipe: StylizationRecipe) -> Mapping[str, Any] | None:
+        """See `Task.data`."""
+        return data_facts(self._photographs, self._style_image(recipe)) if self.loader.path else None
+
+    def warnings(self, recipe: StylizationRecipe) -> Sequence[str]:
+        """See `Task.warnings`: what is left out."""
+        return self._photographs.remarks
+
     def settings(self, recipe: StylizationRecipe, images: int) -> Settings:
         """See `Task.settings`; compiled only where the recipe says so, since it takes minutes on a CPU."""
         return choose_settings(recipe, 0)
@@ -188,6 +192,19 @@ class StylizationTask(Task[StylizationRecipe]):
 
 
 TASK = StylizationTask
+
+
+def data_facts(photographs: Photographs, style_image: Tensor) -> dict[str, Any]:
+    """What ``run.json`` says of the photographs and, to tell it from others, of the style image."""
+    source = photographs.tree.path
+    return {
+        "name": source.name,
+        "source": str(source),
+        "train": len(photographs),
+        "fingerprint": photographs.fingerprint,
+        "style_fingerprint": hashlib.blake2b(style_image.numpy().tobytes(), digest_size=16).hexdigest(),
+        "remarks": list(photographs.remarks),
+    }
 
 
 def read_style_image(path: Path, short_side: int) -> Tensor:
