@@ -6,7 +6,7 @@ from PIL import Image
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import Dataset, EncodedImage, ImageSet
 from binorm.experiments.data.readers.examination import Examined, examine_dataset, examine_files
-from binorm.experiments.data.readers.file_tree import open_tree
+from binorm.experiments.data.trees.file_tree import open_tree
 from binorm.experiments.data.verification import Verification, check
 
 

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from binorm.experiments.common.text import counted
 from binorm.experiments.data.readers.examination import Examined
+from binorm.experiments.data.trees.file_tree import remarks_on
+from binorm.experiments.data.trees.folder_walk import PassedOver
 
 NARROW = 4  # pixels; a picture with a shorter side shows next to nothing
 EXAMPLES = 5
@@ -26,6 +29,7 @@ class Verification:
         narrow: pictures with a side below `NARROW` pixels.
         crossing: pairs of equal pictures in different splits.
         conflicting: pairs of equal pictures with different labels.
+        passed_over: names of files that are not taken, by reason.
     """
 
     name: str
@@ -39,11 +43,23 @@ class Verification:
     narrow: list[str] = field(default_factory=list)
     crossing: list[tuple[str, str]] = field(default_factory=list)
     conflicting: list[tuple[str, str]] = field(default_factory=list)
+    passed_over: PassedOver = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
-        """Whether the copy is whole."""
+        """Whether the copy has no fault; it is whole where nothing was passed over either."""
         return not self.faults
+
+    @property
+    def verdict(self) -> str:
+        """What all of it comes to."""
+        if self.faults:
+            return f"not whole: {counted(len(self.faults), 'fault')}"
+        files = sum(map(len, self.passed_over.values()))
+        if files:
+            verb = "was" if files == 1 else "were"
+            return f"every picture that is read was decoded; {counted(files, 'file')} {verb} passed over, see above"
+        return "whole: every picture was decoded"
 
     @property
     def faults(self) -> list[str]:
@@ -69,7 +85,10 @@ class Verification:
             "equal pictures with different labels": [" = ".join(pair) for pair in self.conflicting],
             f"pictures narrower than {NARROW} pixels": self.narrow,
         }
-        found = [f"{text}: {len(each):,}, such as {', '.join(each[:EXAMPLES])}" for text, each in kinds.items() if each]
+        found = list(remarks_on(self.passed_over))
+        found += [
+            f"{text}: {len(each):,}, such as {', '.join(each[:EXAMPLES])}" for text, each in kinds.items() if each
+        ]
         for split, labels in self.present.items():
             if len(labels) < self.classes:
                 found.append(f"{split} has pictures of {len(labels)} of the {self.classes} classes")

@@ -94,7 +94,7 @@ def test_other_size_is_an_error(tmp_path):
 
 
 def test_empty_folder_says_what_was_expected(tmp_path):
-    with pytest.raises(UserError, match=r"no pictures for train .* expected train/<class>/"):
+    with pytest.raises(UserError, match=r"no pictures for train .* expected: train/<class>/"):
         CIFAR10.load(tmp_path)
 
 

@@ -5,8 +5,8 @@ from domain_trees import PACS, packed, write_domains, write_split_lists
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.readers.domain_folders import FOLDER_SETS
 from binorm.experiments.data.readers.domain_layout import find_domains
-from binorm.experiments.data.readers.file_tree import open_tree
-from binorm.experiments.data.readers.splits import UNSPLIT
+from binorm.experiments.data.trees.file_tree import open_tree
+from binorm.experiments.data.trees.splits import UNSPLIT
 
 OFFICE_HOME = ("Art", "Clipart", "Product", "Real World")
 DOMAINNET = ("clipart", "infograph", "painting", "quickdraw", "real", "sketch")

@@ -9,7 +9,6 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import BrokenImageError
 from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.readers import image_folder
-from binorm.experiments.data.readers.file_tree import open_tree
 from binorm.experiments.data.readers.image_folder import (
     WrongSizeError,
     check_memory,
@@ -17,6 +16,7 @@ from binorm.experiments.data.readers.image_folder import (
     find_pictures,
     read_pictures,
 )
+from binorm.experiments.data.trees.file_tree import open_tree
 
 
 def _encoded(picture, form="PNG"):

@@ -7,8 +7,8 @@ from domain_trees import write_bsds500
 from PIL import Image
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.data.readers.file_tree import open_tree
 from binorm.experiments.data.readers.mnist_m import SEEDS, SIDE, blend, read_photographs
+from binorm.experiments.data.trees.file_tree import open_tree
 
 
 def _random(*shape):

@@ -109,7 +109,7 @@ def test_no_validation_pictures_at_all_is_an_error(copy):
 
 
 def test_empty_folder_says_what_was_expected(tmp_path):
-    with pytest.raises(UserError, match="no pictures for train .* expected train/<wnid>/images/"):
+    with pytest.raises(UserError, match="no pictures for train .* expected: train/<wnid>/images/"):
         TINY_IMAGENET.load(tmp_path)
 
 

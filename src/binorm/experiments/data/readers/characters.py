@@ -18,9 +18,9 @@ from binorm.experiments.data.dataset import Dataset
 from binorm.experiments.data.readers.cache import Splits, cached
 from binorm.experiments.data.readers.entry import Entry
 from binorm.experiments.data.readers.examination import Examined, examine_files
-from binorm.experiments.data.readers.file_tree import FileTree, open_tree
-from binorm.experiments.data.readers.folder_walk import PassedOver
 from binorm.experiments.data.readers.image_folder import Labelled, label_files, read_pictures
+from binorm.experiments.data.trees.file_tree import FileTree, open_tree
+from binorm.experiments.data.trees.folder_walk import PassedOver
 
 SIZE = 32
 FOLDERS = (

@@ -15,8 +15,6 @@ from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.data.readers.cache import Splits, cached
 from binorm.experiments.data.readers.entry import Entry
 from binorm.experiments.data.readers.examination import Examined, examine_arrays, examine_files
-from binorm.experiments.data.readers.file_tree import FileTree, open_tree
-from binorm.experiments.data.readers.folder_walk import PassedOver
 from binorm.experiments.data.readers.image_folder import (
     DecodedSplit,
     Labelled,
@@ -24,6 +22,8 @@ from binorm.experiments.data.readers.image_folder import (
     label_files,
     read_pictures,
 )
+from binorm.experiments.data.trees.file_tree import FileTree, open_tree
+from binorm.experiments.data.trees.folder_walk import PassedOver
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _FINE_CLASSES = """

@@ -22,9 +22,9 @@ from binorm.experiments.data.readers import mnist_m, usps_arrays
 from binorm.experiments.data.readers.cache import Splits, cached
 from binorm.experiments.data.readers.entry import DomainEntry
 from binorm.experiments.data.readers.examination import Examined, examine_arrays
-from binorm.experiments.data.readers.file_tree import open_tree
 from binorm.experiments.data.readers.image_folder import DecodedSplit, check_memory
 from binorm.experiments.data.readers.torchvision_sets import TORCHVISION_SETS
+from binorm.experiments.data.trees.file_tree import open_tree
 
 NAME = "digit-domains"
 SIZE = 28

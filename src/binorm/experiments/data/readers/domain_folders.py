@@ -18,11 +18,11 @@ from binorm.experiments.data.readers.cache import Splits, cached
 from binorm.experiments.data.readers.domain_layout import DomainFiles, TreeLayout, find_domains
 from binorm.experiments.data.readers.entry import OWN_SPLIT, DomainEntry
 from binorm.experiments.data.readers.examination import Examined, examine_files
-from binorm.experiments.data.readers.file_tree import FileTree, open_tree, remarks_on
-from binorm.experiments.data.readers.folder_walk import PassedOver
 from binorm.experiments.data.readers.image_folder import check_memory, read_pictures
-from binorm.experiments.data.readers.splits import UNSPLIT
 from binorm.experiments.data.readers.tables import read_table
+from binorm.experiments.data.trees.file_tree import FileTree, open_tree, remarks_on
+from binorm.experiments.data.trees.folder_walk import PassedOver
+from binorm.experiments.data.trees.splits import UNSPLIT
 
 
 @dataclass(frozen=True, kw_only=True)

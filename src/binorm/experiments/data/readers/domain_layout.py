@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.domains import choose, few
-from binorm.experiments.data.readers.classes import check_class_names, check_no_class_is_lost
-from binorm.experiments.data.readers.file_tree import FileTree, no_pictures
-from binorm.experiments.data.readers.folder_walk import PassedOver
 from binorm.experiments.data.readers.image_folder import Labelled
-from binorm.experiments.data.readers.splits import COPY, TEST, TRAIN, UNSPLIT, VAL, Parts, Placed, place, refuse_splits
+from binorm.experiments.data.trees.classes import check_class_names, check_no_class_is_lost
+from binorm.experiments.data.trees.file_tree import FileTree, no_pictures
+from binorm.experiments.data.trees.folder_walk import PassedOver
+from binorm.experiments.data.trees.splits import COPY, TEST, TRAIN, UNSPLIT, VAL, Parts, Placed, place, refuse_splits
 
 EXPECTED = "<domain>/<class>/<picture>.jpg or .png"
 SPLITS = (TRAIN, TEST)

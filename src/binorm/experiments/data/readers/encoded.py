@@ -15,9 +15,10 @@ import numpy
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import BrokenImageError
 from binorm.experiments.common.picture_names import is_picture
+from binorm.experiments.common.text import printable
 from binorm.experiments.data.dataset import EncodedImage
 from binorm.experiments.data.processes import WHOLE, Process
-from binorm.experiments.data.readers.file_tree import DamagedFileError, FileTree, shown_name
+from binorm.experiments.data.trees.file_tree import DamagedFileError, FileTree
 
 SHUFFLE_BUFFER = 2000  # pictures of shards that are in memory to be shuffled: about 200 MB of ImageNet
 
@@ -60,7 +61,7 @@ class EncodedFiles:
 
     def _picture(self, index: int) -> EncodedImage:
         name = self.names[index]
-        return EncodedImage(shown_name(name), partial(read_encoded, self.tree, name), int(self.labels[index]))
+        return EncodedImage(printable(name), partial(read_encoded, self.tree, name), int(self.labels[index]))
 
 
 def read_encoded(tree: FileTree, name: str) -> bytes:

@@ -10,9 +10,9 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import TEST_SHARE, Dataset
 from binorm.experiments.data.domains import DomainSet, mix
 from binorm.experiments.data.readers.examination import Examined, examine_dataset
-from binorm.experiments.data.readers.file_tree import remarks_on
-from binorm.experiments.data.readers.folder_walk import PassedOver
 from binorm.experiments.data.readers.image_folder import DecodedSplit
+from binorm.experiments.data.trees.file_tree import remarks_on
+from binorm.experiments.data.trees.folder_walk import PassedOver
 
 OWN_SPLIT = f"{TEST_SHARE:.0%} of each class, drawn with a fixed seed, are the test set"
 

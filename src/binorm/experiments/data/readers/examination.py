@@ -7,8 +7,8 @@ from typing import NamedTuple
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import BrokenImageError, eight_bits, open_image
 from binorm.experiments.data.dataset import Dataset, EncodedSet, ImageSet
-from binorm.experiments.data.readers.file_tree import FileTree
 from binorm.experiments.data.readers.image_folder import Labelled
+from binorm.experiments.data.trees.file_tree import FileTree
 
 
 class Examined(NamedTuple):

@@ -13,7 +13,7 @@ from binorm.experiments.common.images import BrokenImageError, in_rgb, open_imag
 from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.domains import few
-from binorm.experiments.data.readers.file_tree import DamagedFileError, FileTree
+from binorm.experiments.data.trees.file_tree import DamagedFileError, FileTree, no_pictures
 
 MAX_MEMORY_BYTES = 8 * 2**30  # of one split's decoded pictures
 
@@ -70,7 +70,7 @@ def label_files(
     """
     found = find_pictures(tree, split)
     if not found:
-        raise UserError(f"no pictures for {split} in {tree.path}: expected {split}/<class>/<picture>.png or .jpg")
+        raise no_pictures(tree, f"{split}/<class>/<picture>.png or .jpg", split)
     missing, unexpected = sorted(set(classes) - set(found) - set(optional)), sorted(set(found) - set(classes))
     if missing or unexpected:
         wrong = [f"without {few(missing)}"] if missing else []

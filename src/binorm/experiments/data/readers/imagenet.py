@@ -14,12 +14,12 @@ from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.dataset import Dataset, EncodedSet
 from binorm.experiments.data.domains import few
-from binorm.experiments.data.readers.classes import check_class_names, check_no_class_is_lost
 from binorm.experiments.data.readers.encoded import EncodedFiles
 from binorm.experiments.data.readers.entry import Entry
-from binorm.experiments.data.readers.file_tree import FileTree, lasting_tree, no_pictures, remarks_on
-from binorm.experiments.data.readers.folder_walk import PassedOver
 from binorm.experiments.data.readers.shards import looks_like_shards, read_shards
+from binorm.experiments.data.trees.classes import check_class_names, check_no_class_is_lost
+from binorm.experiments.data.trees.file_tree import FileTree, lasting_tree, no_pictures, remarks_on
+from binorm.experiments.data.trees.folder_walk import PassedOver
 
 SPLITS = ("train", "val")
 SOLUTION_FILE = "LOC_val_solution.csv"  # the labels of the flat val folder, published beside the pictures

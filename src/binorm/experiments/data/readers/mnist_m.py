@@ -22,7 +22,7 @@ import numpy
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import BrokenImageError, in_rgb, open_image
 from binorm.experiments.common.picture_names import is_picture
-from binorm.experiments.data.readers.file_tree import FileTree
+from binorm.experiments.data.trees.file_tree import FileTree
 
 SIDE = 28
 SEEDS = {"train": 0, "test": 1}

@@ -10,13 +10,13 @@ from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.dataset import TEST_SHARE, Dataset, hold_out
 from binorm.experiments.data.domains import few
 from binorm.experiments.data.readers.cache import Splits, cached
-from binorm.experiments.data.readers.classes import check_class_names, check_no_class_is_lost
 from binorm.experiments.data.readers.entry import OWN_SPLIT, Entry
 from binorm.experiments.data.readers.examination import Examined, examine_files
-from binorm.experiments.data.readers.file_tree import FileTree, no_pictures, open_tree
-from binorm.experiments.data.readers.folder_walk import PassedOver
 from binorm.experiments.data.readers.image_folder import Labelled, read_pictures
-from binorm.experiments.data.readers.splits import COPY, TEST, TRAIN, UNSPLIT, VAL, Placed, place, refuse_splits
+from binorm.experiments.data.trees.classes import check_class_names, check_no_class_is_lost
+from binorm.experiments.data.trees.file_tree import FileTree, no_pictures, open_tree
+from binorm.experiments.data.trees.folder_walk import PassedOver
+from binorm.experiments.data.trees.splits import COPY, TEST, TRAIN, UNSPLIT, VAL, Placed, place, refuse_splits
 from binorm.experiments.recipes.base import VALIDATION
 
 EXPECTED = "{train,test}/<class>/<picture>.jpg or .png, or <class>/<picture>.jpg or .png"

@@ -15,9 +15,9 @@ from binorm.experiments.data.dataset import Dataset
 from binorm.experiments.data.readers.cache import Splits, cached
 from binorm.experiments.data.readers.entry import Entry
 from binorm.experiments.data.readers.examination import Examined, examine_files
-from binorm.experiments.data.readers.file_tree import FileTree, open_tree
-from binorm.experiments.data.readers.folder_walk import PassedOver
 from binorm.experiments.data.readers.image_folder import Labelled, read_pictures
+from binorm.experiments.data.trees.file_tree import FileTree, no_pictures, open_tree
+from binorm.experiments.data.trees.folder_walk import PassedOver
 
 SIZE = 64
 CLASSES = 200
@@ -92,7 +92,7 @@ def _wnids(tree: FileTree) -> list[str]:
     """The classes of the training folders, which are those of ``wnids.txt`` where that is there."""
     wnids = {wnid for _, wnid in _in_class_folders(tree, "train")}
     if not wnids:
-        raise UserError(f"no pictures for train in {tree.path}: expected train/<wnid>/images/<picture>.JPEG")
+        raise no_pictures(tree, "train/<wnid>/images/<picture>.JPEG", "train")
     listed = set(_read_lines(tree, "wnids.txt"))
     if listed and listed != wnids:
         example = sorted(listed ^ wnids)[0]
@@ -141,7 +141,7 @@ def _validation(tree: FileTree, labels: dict[str, int]) -> list[tuple[str, str]]
             if names:
                 raise UserError(f"{place} in {tree.path} {text}: {len(names)}, such as {min(names)}")
     if not found:
-        raise UserError(f"no pictures for val in {tree.path}: expected val/images/ and val/val_annotations.txt")
+        raise no_pictures(tree, "val/images/ and val/val_annotations.txt", "val")
     if unknown := sorted({wnid for _, wnid in found} - set(labels)):
         raise UserError(f"{place} in {tree.path} has {len(unknown)} unknown classes, such as {unknown[0]!r}")
     return found

@@ -3,10 +3,8 @@
 ``--data DIR`` is torchvision's ``root``, or a zip or tar file of what lies in it. Nothing is downloaded unless asked.
 """
 
-import hashlib
 import importlib
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -21,12 +19,13 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 from binorm.experiments.data.dataset import TEST_SHARE, Dataset, ImageSet, hold_out
+from binorm.experiments.data.readers import torchvision_places
 from binorm.experiments.data.readers.cache import Splits, cache_folder, cached
 from binorm.experiments.data.readers.entry import OWN_SPLIT, Entry
 from binorm.experiments.data.readers.examination import Examined, digest
-from binorm.experiments.data.readers.file_tree import open_tree
 from binorm.experiments.data.readers.image_folder import DecodedSplit, check_memory
 from binorm.experiments.data.readers.tables import read_table
+from binorm.experiments.data.trees.folder_walk import PassedOver
 from binorm.experiments.recipes.base import VALIDATION
 
 FILE_LISTS = ("samples", "_samples", "_image_files", "_images")  # where torchvision's sets keep their files' names
@@ -65,12 +64,13 @@ class TorchvisionSet(Entry):
                 check_memory(sum(len(source) for source in sources.values()), (size, size))
                 return {split: _decode(self, split, source, size, path) for split, source in sources.items()}
 
-        fingerprint = _fingerprint(self, path)
+        fingerprint = torchvision_places.fingerprint(self.usual_names, path)
         splits = cached(f"{self.name}-{size}-{fingerprint}", decode)
         classes = _class_names(self, path, fingerprint)
+        left_out = torchvision_places.passed_over(self.usual_names, path)
         if "all" not in splits:
-            return self.in_memory(path, classes, splits)
-        parts = hold_out(self.in_memory(path, classes, {"train": splits["all"]}), TEST_SHARE)
+            return self.in_memory(path, classes, splits, left_out)
+        parts = hold_out(self.in_memory(path, classes, {"train": splits["all"]}, left_out), TEST_SHARE)
         return replace(parts, evaluation={"test": parts.evaluation[VALIDATION]})
 
     def examine(self, path: Path) -> Iterator[Examined]:
@@ -81,14 +81,14 @@ class TorchvisionSet(Entry):
                 for index in range(len(source)):
                     yield _examine(self, split, source, index)
 
+    def passed_over(self, path: Path) -> PassedOver:
+        """See `Entry.passed_over`."""
+        _check_present(self, path)
+        return torchvision_places.passed_over(self.usual_names, path)
+
     def is_present(self, path: Path) -> bool:
         """Whether the folder or archive ``path`` holds what the set consists of."""
-        if path.is_dir():
-            return all((path / file).exists() for file in self.usual_names)
-        if not path.exists():
-            return False
-        with open_tree(path) as tree:
-            return all(any(_is_below(each, file) for each in tree.names) for file in self.usual_names)
+        return torchvision_places.is_present(self.usual_names, path)
 
     def download(self, path: Path) -> None:
         """Have torchvision download the set into the folder ``path``, unless it is there.
@@ -129,7 +129,7 @@ def _ways_out(spec: TorchvisionSet, path: Path) -> str:
 @contextmanager
 def _open_sources(spec: TorchvisionSet, path: Path) -> Iterator[dict[str, Any]]:
     """Torchvision's data sets, by split."""
-    with _unpacked(spec, path) as root:
+    with torchvision_places.as_root(spec.usual_names, path) as root:
         try:
             sources = {split: _constructor(spec)(str(root), **kwargs) for split, kwargs in _offline(spec).items()}
         except Exception as error:  # torchvision raises nearly anything
@@ -148,43 +148,6 @@ def _offline(spec: TorchvisionSet) -> dict[str, dict[str, object]]:
 
 def _constructor(spec: TorchvisionSet) -> Any:
     return getattr(importlib.import_module("torchvision.datasets"), spec.constructor)
-
-
-@contextmanager
-def _unpacked(spec: TorchvisionSet, path: Path) -> Iterator[Path]:
-    """A folder as torchvision needs it; an archive's files are written to a temporary one."""
-    if path.is_dir():
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="binorm-") as temporary, open_tree(path) as tree:
-        for name in tree.names:
-            if any(_is_below(name, file) for file in spec.usual_names):
-                target = Path(temporary) / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(tree.read(name))
-        yield Path(temporary)
-
-
-def _is_below(name: str, folder: str) -> bool:
-    """Whether an archive's member is ``folder`` or lies in it; one that climbs out again does not."""
-    return (name == folder or name.startswith(f"{folder}/")) and ".." not in name.split("/")
-
-
-def _fingerprint(spec: TorchvisionSet, path: Path) -> str:
-    """Of the files of one set alone: its root often holds other sets too."""
-    if not path.is_dir():
-        with open_tree(path) as tree:
-            return tree.fingerprint
-    facts: list[object] = [str(path.resolve())]
-    for file in spec.usual_names:
-        place = path / file
-        if place.is_dir():
-            with open_tree(place) as tree:
-                facts.append(tree.fingerprint)
-        else:
-            stat = place.stat()
-            facts.append((file, stat.st_size, stat.st_mtime_ns))
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 
 def _class_names(spec: TorchvisionSet, path: Path, fingerprint: str) -> tuple[str, ...]:

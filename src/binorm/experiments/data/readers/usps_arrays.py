@@ -8,7 +8,7 @@ import torch
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.dataset import ImageSet
-from binorm.experiments.data.readers.file_tree import FileTree, open_tree
+from binorm.experiments.data.trees.file_tree import FileTree, open_tree
 
 SIDE = 16
 CLASSES = 10

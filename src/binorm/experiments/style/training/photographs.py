@@ -21,7 +21,7 @@ from binorm.experiments.data.batches.seeds import picture_generator
 from binorm.experiments.data.batches.transforms import Box, cut, ignore_metadata_warnings
 from binorm.experiments.data.processes import default_threads
 from binorm.experiments.data.readers.encoded import read_encoded
-from binorm.experiments.data.readers.file_tree import FileTree, lasting_tree, no_pictures, remarks_on
+from binorm.experiments.data.trees.file_tree import FileTree, lasting_tree, no_pictures, remarks_on
 from binorm.experiments.recipes.stylization import StylizationRecipe
 
 LARGEST_PART = 2.0  # the side of a part over image_size, in pixels of the photograph, as far as the photograph has them

@@ -4,7 +4,8 @@ from collections.abc import Collection
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.picture_names import is_picture, is_text, kind_of_stranger
-from binorm.experiments.data.readers.file_tree import FileTree, by_reason, shown_name
+from binorm.experiments.common.text import printable
+from binorm.experiments.data.trees.file_tree import FileTree, by_reason
 
 
 def check_class_names(tree: FileTree, names: Collection[str]) -> None:
@@ -12,7 +13,7 @@ def check_class_names(tree: FileTree, names: Collection[str]) -> None:
     for name in names:
         if not is_text(name):
             raise UserError(
-                f"the name of the folder {shown_name(name)} in {tree.path} is not UTF-8, as old archives leave it: "
+                f"the name of the folder {printable(name)} in {tree.path} is not UTF-8, as old archives leave it: "
                 "rename it (convmv -r -f latin1 -t utf8 --notest does so for all)"
             )
 
@@ -36,6 +37,6 @@ def check_no_class_is_lost(tree: FileTree, taken: Collection[str]) -> None:
             continue
         there = tree.left_out((), "", folder)
         raise UserError(
-            f"the class folder {shown_name(folder)} in {tree.path} has no picture that is read"
+            f"the class folder {printable(folder)} in {tree.path} has no picture that is read"
             f"{f' ({by_reason(there)})' if there else ''}: put pictures into it, or take it away"
         )

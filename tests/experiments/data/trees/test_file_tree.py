@@ -8,7 +8,7 @@ from cifar_trees import write_pictures
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.readers.cifar import CIFAR10
-from binorm.experiments.data.readers.file_tree import DamagedFileError, open_tree
+from binorm.experiments.data.trees.file_tree import DamagedFileError, open_tree
 
 
 def _tar(path, names, mode="w"):

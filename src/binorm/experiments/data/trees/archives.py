@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.picture_names import is_hidden, is_picture
-from binorm.experiments.data.readers.folder_walk import HIDDEN, MAX_FILE_BYTES, REPEATED, PassedOver
+from binorm.experiments.data.trees.folder_walk import HIDDEN, MAX_FILE_BYTES, REPEATED, PassedOver
 
 # What the contents of a damaged archive raise while they are read, whatever packed them.
 DAMAGE = (EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
@@ -147,7 +147,7 @@ def _tar(tar: tarfile.TarFile) -> Archive:
     found = Archive(read)
     for member in tar.getmembers():
         name = member.name.removeprefix("./")
-        if member.isdir():
+        if member.isdir() and name != ".":
             found.add_folder(name)
         elif member.isfile():
             found.add(name, member.size)

@@ -8,15 +8,16 @@ import hashlib
 import os
 import unicodedata
 import zipfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.picture_names import is_picture, kind_of_stranger
-from binorm.experiments.data.readers.archives import DAMAGE, Archive, check_size, open_archive, zip_archive
-from binorm.experiments.data.readers.folder_walk import MAX_FILE_BYTES, PassedOver, walk_folder
+from binorm.experiments.common.text import printable
+from binorm.experiments.data.trees.archives import DAMAGE, Archive, check_size, open_archive, zip_archive
+from binorm.experiments.data.trees.folder_walk import MAX_FILE_BYTES, PassedOver, walk_folder
 
 Place = tuple[str, ...]
 """A file's place in a tree: its folders, then its name."""
@@ -71,6 +72,10 @@ class FileTree:
             raise DamagedFileError(f"cannot read {name} in {self.path}: {error}") from error
         except OSError as error:
             raise UserError(f"cannot read {name} in {self.path}: {error}") from error
+
+    def location(self, name: str) -> Path:
+        """Where a folder's file is, from the root of the file system."""
+        return self.path.absolute() / self._original.get(name, name)
 
     def left_out(self, used: Collection[str], layout: str, part: str = "") -> PassedOver:
         """What whoever took the files ``used`` passed over, by reason.
@@ -128,21 +133,40 @@ def lasting_tree(path: Path) -> FileTree:
         raise UserError(f"cannot read {path}: {error}") from error
 
 
-def no_pictures(tree: FileTree, expected: str) -> UserError:
-    """What to say of a tree in which nothing is a picture that is expected: what there is instead."""
+def loose_files(folder: Path, names: Sequence[str]) -> FileTree:
+    """Some files of a folder that are known by name, without a look at what else is in it.
+
+    Raises:
+        UserError: for one that is not there.
+    """
+    stamps = {}
+    for name in sorted(names):
+        try:
+            stat = (folder / name).stat()
+        except OSError as error:
+            raise UserError(f"cannot read {name} in {folder}: {error}") from error
+        stamps[name] = (stat.st_size, stat.st_mtime_ns)
+    return FileTree(folder, tuple(stamps), stamps, frozenset(), {}, folder_reader(folder))
+
+
+def no_pictures(tree: FileTree, expected: str, split: str = "") -> UserError:
+    """What to say of a tree in which nothing is a picture that is expected, of a split or at all: what there is."""
     there = tree.left_out((), expected)
     archives = [name for name in tree.names if PurePosixPath(name).suffix.lower() in (".zip", ".tar", ".gz", ".tgz")]
     if archives and not there.get(f"pictures outside {expected}"):
         return UserError(f"{tree.path} holds archives, such as {archives[0]}, instead of pictures: unpack them first")
     found = f" There are {by_reason(there)}." if there else ""
-    return UserError(f"there are no pictures in {tree.path} where they are expected: {expected}.{found}")
+    if there.get(f"pictures outside {expected}"):
+        found += " For pictures of your own there are --dataset folder and --dataset domains"
+    what = f"no pictures for {split}" if split else "no pictures"
+    return UserError(f"there are {what} in {tree.path} where they are expected: {expected}.{found}")
 
 
 def by_reason(passed_over: Mapping[str, list[str]], examples: int = 3) -> str:
     """``"links to nothing (5, such as a.png, b.png); videos (1, such as c.mp4)"``."""
     texts = []
     for reason, names in passed_over.items():
-        shown = ", ".join(shown_name(name) for name in sorted(names)[:examples])
+        shown = ", ".join(map(printable, sorted(set(names))[:examples]))
         texts.append(f"{reason} ({len(names):,}, such as {shown})")
     return "; ".join(texts)
 
@@ -150,11 +174,6 @@ def by_reason(passed_over: Mapping[str, list[str]], examples: int = 3) -> str:
 def remarks_on(left_out: Mapping[str, list[str]]) -> tuple[str, ...]:
     """What is to be said of files that are not taken, in one sentence; none where there are none."""
     return (f"left out: {by_reason(left_out)}",) if left_out else ()
-
-
-def shown_name(name: str) -> str:
-    """A name that can be printed and stored, also where it is not UTF-8."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _folder(path: Path) -> FileTree:
