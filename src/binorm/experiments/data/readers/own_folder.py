@@ -89,6 +89,11 @@ def _find(tree: FileTree) -> tuple[tuple[str, ...], Labelled]:
     pictures = place(files, {})
     depth = _class_depth(pictures)
     if stray := [each for each in pictures if len(each.parts) < depth + 2]:
+        if len(stray) == len(pictures):
+            raise UserError(
+                f"all pictures in {tree.path} lie in one folder, such as {stray[0].file}: there are no two classes to "
+                f"tell apart. Expected {EXPECTED}"
+            )
         raise UserError(f"{stray[0].file} in {tree.path} lies in no class: expected {EXPECTED}")
     classes = tuple(sorted({each.parts[depth] for each in pictures}))
     check_class_names(tree, classes)
