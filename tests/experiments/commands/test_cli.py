@@ -63,6 +63,32 @@ def test_compare_again_trains_nothing_twice(compared, cifar, capsys, monkeypatch
     assert "report.html" in output
 
 
+def test_other_data_under_the_same_out_are_refused_and_their_evaluation_is_labelled(compared, cifar, tmp_path, capsys):
+    out, arguments = compared
+    other = shutil.copytree(cifar, tmp_path / "other")
+    shutil.copy(other / "test/cat/0000.png", other / "test/dog/0000.png")
+    error = _error(capsys, *arguments, "--data", other, "--out", out)
+    assert "bin/seed0 was trained on other data (as many pictures, but not the same)" in " ".join(error.split())
+    warning = "warning: it was trained and tested on other data (as many pictures, but not the same)"
+    for data, expected in ((cifar, False), (other, True)):
+        assert main(["evaluate", str(out / "cifar10-resnet20/bin/seed0"), "--data", str(data)]) == 0
+        assert (warning in " ".join(capsys.readouterr().out.split())) == expected
+
+
+def test_pictures_that_are_trained_and_tested_on_are_told_before_training_and_in_the_report(cifar, tmp_path, capsys):
+    data = shutil.copytree(cifar, tmp_path / "data")
+    shutil.copy(data / "train/cat/0000.png", data / "test/cat/0002.png")
+    (data / "train/dog/phone.heic").write_bytes(b"x")
+    arguments = ["compare", "cifar10-resnet20", "--model", "resnet8", "--norms", "bn", "--seeds", "1", *SHORT]
+    assert main([*arguments, "--data", str(data), "--out", str(tmp_path / "runs")]) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert "warning: 1 of the 30 pictures of test is among the training pictures, pixel for pixel" in output
+    assert "warning: left out: pictures of a kind that is not read (convert them to PNG) (1, such as" in output
+    report = " ".join((tmp_path / "runs/cifar10-resnet20/report.md").read_text().split())
+    assert "1 of the 30 pictures of test is among the training pictures, pixel for pixel" in report
+    assert "phone.heic" in report
+
+
 def test_compare_finishes_what_is_missing(compared, cifar, tmp_path, capsys):
     out, arguments = compared
     shutil.copytree(out, tmp_path / "runs")

@@ -14,6 +14,8 @@ from lightning.pytorch import Callback
 
 from binorm import gate_parameters
 from binorm.experiments.common.errors import DivergenceError, Interrupted, UserError
+from binorm.experiments.data.dataset import ImageSet
+from binorm.experiments.data.identity import identity
 from binorm.experiments.runs import checkpoint
 from binorm.experiments.runs.checkpoint import load_network
 from binorm.experiments.runs.folder import run_status
@@ -147,6 +149,50 @@ def test_a_run_from_before_a_field_existed_counts_as_its_default(tmp_path):
     assert run_status(folder, tiny.RECIPE) == "finished"
     with pytest.raises(UserError, match=r"\(validation 0\.0 there, 0\.1 asked for\)"):
         run_status(folder, dataclasses.replace(tiny.RECIPE, validation=0.1))
+
+
+def _other_pictures():
+    data = tiny.dataset()
+    images = data.train.images.clone()
+    images[5] = 255 - images[5]
+    return dataclasses.replace(data, train=ImageSet(images, data.train.labels))
+
+
+def _fewer_pictures():
+    data = tiny.dataset()
+    return dataclasses.replace(data, evaluation={"test": ImageSet(data.train.images[:40], data.train.labels[:40])})
+
+
+@pytest.mark.parametrize("norm", ["bin", "bn"])  # the run itself, and one that would be compared with it
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (_other_pictures, "as many pictures, but not the same"),
+        (_fewer_pictures, r"the evaluation sets test \(42\), dark \(42\) there, test \(40\) now"),
+    ],
+)
+def test_other_data_in_the_same_folder_are_refused(tmp_path, norm, other, message):
+    tiny.train(tmp_path)
+    with pytest.raises(UserError, match=rf"bin/seed0 was trained on other data \({message}\): .*--out"):
+        tiny.train(tmp_path, norm=norm, data=other())
+
+
+def test_a_run_from_before_data_had_fingerprints_is_told_by_counts(tmp_path):
+    folder = tiny.train(tmp_path)
+    facts = json.loads((folder / "run.json").read_text())
+    for key in ("fingerprint", "duplicates", "remarks"):
+        del facts["data"][key]
+    (folder / "run.json").write_text(json.dumps(facts))
+    assert tiny.train(tmp_path, data=_other_pictures()) == folder
+    with pytest.raises(UserError, match="was trained on other data"):
+        tiny.train(tmp_path, data=_fewer_pictures())
+
+
+def test_what_is_known_of_the_data_is_written_down(whole):
+    data = json.loads((whole / "run.json").read_text())["data"]
+    assert data["duplicates"] == {"test": 42, "dark": 42}
+    assert data["remarks"] == []
+    assert data["fingerprint"] == identity(tiny.dataset()).fingerprint
 
 
 def test_a_run_in_use_is_refused(tmp_path):

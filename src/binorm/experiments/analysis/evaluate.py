@@ -11,7 +11,9 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.run_files import weights_of
 from binorm.experiments.common.tensors import load_state_dict, weights_path
 from binorm.experiments.data.batches.batches import evaluation_batches
+from binorm.experiments.data.identity import data_facts
 from binorm.experiments.runs.checkpoint import Trained, load_network
+from binorm.experiments.runs.folder import other_data
 from binorm.experiments.training.protocols import Loader
 from binorm.experiments.training.settings import choose_settings
 
@@ -35,11 +37,19 @@ class SetScore:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a trained network is, the precision that it was evaluated in, and its scores in the order of the sets."""
+    """What a trained network reaches.
+
+    Attributes:
+        trained: what it is.
+        precision: that it was evaluated in.
+        scores: in the order of the sets.
+        other_data: what is different about the data that it was trained and tested on; empty where they are the same.
+    """
 
     trained: Trained
     precision: str
     scores: tuple[SetScore, ...]
+    other_data: str
 
 
 def evaluate(checkpoint: Path, data_path: Path | None) -> Evaluation:
@@ -51,7 +61,8 @@ def evaluate(checkpoint: Path, data_path: Path | None) -> Evaluation:
         UserError: for an unusable checkpoint or data, and for data with other classes than the network's.
     """
     network, trained = load_network(checkpoint)
-    dataset = Loader(data_path).dataset(trained.recipe)
+    loader = Loader(data_path)
+    dataset = loader.dataset(trained.recipe)
     if dataset.classes != trained.classes:
         raise UserError(f"{checkpoint} knows the classes {', '.join(trained.classes)}; the data has others")
     settings = choose_settings(trained.recipe, 0)
@@ -74,4 +85,5 @@ def evaluate(checkpoint: Path, data_path: Path | None) -> Evaluation:
             correct += int((logits.argmax(1) == labels[:count]).sum())
             loss += functional.cross_entropy(logits, labels[:count], reduction="sum").item()
         scores.append(SetScore(name, len(images), 100 * correct / len(images), loss / len(images)))
-    return Evaluation(trained, settings.precision, tuple(scores))
+    facts = data_facts(dataset, loader.identity(trained.recipe))
+    return Evaluation(trained, settings.precision, tuple(scores), other_data(weights_path(checkpoint).parent, facts))

@@ -26,6 +26,8 @@ def _run(options: Namespace, command: str) -> int:
     for score in evaluation.scores:
         table.add_row(plain(printable(score.name)), f"{score.images:,}", f"{score.top1:.2f}", f"{score.loss:.4f}")
     CONSOLE.print(table, soft_wrap=False)
+    if evaluation.other_data:
+        CONSOLE.print(f"[yellow]warning:[/] it was trained and tested on other data ({plain(evaluation.other_data)})")
     return 0
 
 

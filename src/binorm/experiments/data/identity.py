@@ -71,10 +71,9 @@ def remarks_on_data(dataset: Dataset, found: Identity) -> tuple[str, ...]:
     remarks += dataset.remarks
     for name, count in found.duplicates.items():
         if count:
-            whole = len(dataset.evaluation[name])
-            remarks.append(
-                f"{count:,} of the {whole:,} pictures of {name} are among the training pictures, pixel for pixel"
-            )
+            verb = "is" if count == 1 else "are"
+            shown = f"{count:,} of the {len(dataset.evaluation[name]):,} pictures of {name}"
+            remarks.append(f"{shown} {verb} among the training pictures, pixel for pixel")
     return tuple(remarks)
 
 

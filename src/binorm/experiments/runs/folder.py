@@ -70,22 +70,25 @@ def check_same_data(folder: Path, data: Callable[[], Mapping[str, Any] | None]) 
     """
     given: Mapping[str, Any] | None = None
     for path in sorted(folder.parents[1].glob(f"*/seed*/{RUN_FILE}")):
-        try:
-            kept = json.loads(path.read_text())["data"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # `run_status` says so of the run that is asked for, and whoever reads it of another
         given = data() if given is None else given
         if given is None:
             return
-        if differing := _differences(kept, given):
+        if differing := other_data(path.parent, given):
             raise UserError(
                 f"{path.parent} was trained on other data ({differing}): name the same data with --data, or choose "
                 "another --out for these"
             )
 
 
-def _differences(kept: Mapping[str, Any], given: Mapping[str, Any]) -> str:
-    """What is different between the data of two runs, as far as both say it; an older run knows counts alone."""
+def other_data(folder: Path, given: Mapping[str, Any]) -> str:
+    """What is different between the data that a run was trained on and those that are given, in words.
+
+    Empty where nothing is, as far as both say it: an older run knows counts and classes alone, a damaged one nothing.
+    """
+    try:
+        kept = json.loads((folder / RUN_FILE).read_text())["data"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
     texts = []
     if kept.get("train") != given.get("train"):
         texts.append(f"{kept.get('train')} training pictures there, {given.get('train')} now")
