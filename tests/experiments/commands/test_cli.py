@@ -89,6 +89,15 @@ def test_pictures_that_are_trained_and_tested_on_are_told_before_training_and_in
     assert "phone.heic" in report
 
 
+def test_pictures_of_one_s_own_are_compared_without_a_word_of_anyone_s_data_set(cifar, tmp_path, capsys):
+    small = ("--model", "resnet8", "--weights", "", "--image_size", "16", "--crop_padding", "1", *SHORT)
+    arguments = ["compare", "folder", *small, "--norms", "bn,bin", "--seeds", "1", "--data", str(cifar)]
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    report = (tmp_path / "folder/report.md").read_text()
+    assert f"{cifar.name} (folder): resnet8" in report
+    assert "CIFAR" not in report
+
+
 def test_compare_finishes_what_is_missing(compared, cifar, tmp_path, capsys):
     out, arguments = compared
     shutil.copytree(out, tmp_path / "runs")

@@ -105,6 +105,24 @@ def test_statistics_of_each_domain_are_used_in_its_evaluation(tree, tmp_path, ca
         assert loss == pytest.approx(float(last[f"{domain}_loss"]), abs=1e-4)
 
 
+def test_a_forgotten_dataset_is_hinted_at(tree, capsys):
+    message = error(capsys, "compare", "pacs-dann", "--source", "cam1", "--data", tree)
+    assert "unknown domain of pacs: 'cam1'" in message
+    assert "for domains of your own add --dataset domains, or take the recipe adaptation" in message
+    message = error(capsys, "compare", "pacs-dann", "--data", tree)
+    assert "For domains of your own give --dataset domains" in message
+
+
+@pytest.mark.parametrize("recipe", ["mixed", "adaptation", "leave-one-out"])
+def test_domains_of_one_s_own_have_recipes_that_do_not_say_pacs(tree, tmp_path, capsys, recipe):
+    small = [each for each in SHORT if each not in ("--dataset", "domains")]
+    chosen = {"adaptation": ("--source", "cam1", "--target", "cam2"), "leave-one-out": ("--target", "cam2")}
+    arguments = ["compare", recipe, *small, *chosen.get(recipe, ()), "--seeds", "1"]
+    assert main([*arguments, "--data", str(tree), "--out", str(tmp_path)]) == 0
+    assert f"{tree.name} (domains): resnet8" in " ".join(capsys.readouterr().out.split())
+    assert "PACS" not in (tmp_path / recipe / "report.md").read_text()
+
+
 def test_train_takes_one_task(tree, tmp_path, capsys):
     arguments = [each for each in SHORT if each not in ("--norms", "bn,bin")]
     call = [

@@ -7,6 +7,7 @@ from matplotlib.colors import to_rgb
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from binorm import gate_parameters
 from binorm.experiments.cli import main
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.models import MODELS, create
@@ -154,6 +155,31 @@ def test_one_record_is_enough_for_reports():
     assert theme.norm_colours(["zeta", "centred", "bin"]) == {"bin": "#d55e00", "centred": "#123456", "zeta": "#6b6b6b"}
     assert sorted(["alpha", "centred", "sn", "bin", "bn"], key=norm_rank) == ["bn", "bin", "sn", "centred", "alpha"]
     assert rgb_to_hls(*to_rgb(theme._lighter("#123456")))[1] == pytest.approx(0.7, abs=0.01)  # on dark pages
+
+
+@pytest.mark.parametrize("name", ["resnet8", "preresnet110", "torchvision:resnet18"])
+def test_each_named_norm_is_really_in_the_network(name):
+    """No two names make the same network: they compute something else, or learn other gates."""
+    x = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    found = {}
+    for norm in NORMS:
+        torch.manual_seed(0)
+        network = create(name, 3, norm)
+        with torch.no_grad():
+            computed = network(x).flatten().tolist()
+        learned = sum(gate.numel() for gate in gate_parameters(network) if gate.requires_grad)
+        found[norm] = (learned, tuple(computed))
+    assert len(set(found.values())) == len(NORMS)
+    assert [norm for norm, (learned, _) in found.items() if learned] == ["bin"]
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_help_names_every_norm(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    named = re.findall(r"--norms? NORMS? (.*?) --seed", text)[-1]  # the usage line names none
+    assert all(norm in named for norm in NORMS)
 
 
 def test_names_and_colours_tell_norms_apart():

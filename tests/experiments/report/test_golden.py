@@ -47,8 +47,8 @@ def mixed(folder):
     for sources in (DOMAINS, ("art",)):
         for norm in ("bn", "bin"):
             place = {"sources": sources, "evaluation": DOMAINS, "confused": False}
-            write_domain_run(folder / "mixed", norm, 0, task="mixed", **place)
-    return write_report(folder / "mixed")
+            write_domain_run(folder / "office-home-mixed", norm, 0, task="mixed", **place)
+    return write_report(folder / "office-home-mixed")
 
 
 def stylization(folder):

@@ -8,6 +8,8 @@ from binorm.experiments.common.text import printable
 from binorm.experiments.recipes.classification import ClassifierRecipe
 
 BASELINES = {"adaptation": "source-only", "generalization": "erm"}  # by task: the method that others stand beside
+OWN_DOMAINS = "domains"  # the data set that is whatever domains lie at ``--data``
+OWN_RECIPES = {"mixed": "mixed", "adaptation": "adaptation", "generalization": "leave-one-out"}  # for it, by task
 EACH = "each"  # as ``source`` of mixed training: one network for each single domain
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.batches.batches import evaluation_batches, training_batches
+from binorm.experiments.data.batches.evaluation_check import check_evaluation_pictures
 from binorm.experiments.data.batches.streaming import (
     StreamedEvaluationBatches,
     StreamedTrainingBatches,
@@ -179,6 +180,26 @@ def test_a_training_picture_that_vanished_is_an_error_in_the_consumer(tree):
     (tree / "train" / "n01440764" / "n01440764_3.JPEG").unlink()
     with pytest.raises(UserError, match=r"cannot read train/n01440764/n01440764_3\.JPEG"):
         list(batches)
+
+
+def test_broken_evaluation_pictures_are_found_before_training(tree):
+    check_evaluation_pictures(IMAGENET.load(tree))
+    cut = tree / "val" / "n01443537" / "ILSVRC2012_val_00000004.JPEG"
+    cut.write_bytes(cut.read_bytes()[:-30])
+    (tree / "val" / "n02084071" / "ILSVRC2012_val_00000006.JPEG").write_bytes(b"no picture")
+    with pytest.raises(UserError) as caught:
+        check_evaluation_pictures(IMAGENET.load(tree))
+    message = str(caught.value)
+    assert message.startswith("2 of the 9 pictures of val in ")
+    assert "val/n01443537/ILSVRC2012_val_00000004.JPEG (" in message
+    assert "val/n02084071/ILSVRC2012_val_00000006.JPEG (not a picture). Evaluation needs every picture" in message
+
+
+def test_evaluation_pictures_are_checked_once(tree, monkeypatch):
+    dataset = IMAGENET.load(tree)
+    check_evaluation_pictures(dataset)
+    monkeypatch.setattr(type(dataset.evaluation["val"]), "pictures", lambda *_: pytest.fail("looked again"))
+    check_evaluation_pictures(dataset)
 
 
 def test_a_broken_evaluation_picture_is_an_error_that_names_it(tree):

@@ -75,7 +75,10 @@ def label_files(
     if missing or unexpected:
         wrong = [f"without {few(missing)}"] if missing else []
         wrong += [f"with the unknown {few(unexpected)}"] if unexpected else []
-        raise UserError(f"{split} in {tree.path} has the wrong classes: {' and '.join(wrong)}; expected {few(classes)}")
+        raise UserError(
+            f"{split} in {tree.path} has the wrong classes: {' and '.join(wrong)}; expected {few(classes)}. "
+            "For pictures of your own give --dataset folder"
+        )
     return [(file, label) for label, name in enumerate(classes) for file in found.get(name, ())]
 
 

@@ -18,6 +18,7 @@ from binorm.experiments.common.run_files import SAMPLES_FOLDER, WEIGHTS_FILE
 from binorm.experiments.common.text import printable
 from binorm.experiments.data.batches.batches import AnyTrainingBatches, evaluation_batches, training_batches
 from binorm.experiments.data.batches.domain_batches import DomainBatches, pictures_a_step, steps_an_epoch
+from binorm.experiments.data.batches.evaluation_check import check_evaluation_pictures
 from binorm.experiments.data.batches.seeds import epoch_seed
 from binorm.experiments.data.batches.streaming import IMAGE_SIZE
 from binorm.experiments.data.dataset import Dataset, ImageSet
@@ -221,6 +222,7 @@ class ClassifierTask(Task[C], Generic[C]):
                 f"{dataset.name} has an evaluation set that is called {TRAIN!r}, as the training pictures are: their "
                 "accuracies could not be told apart. Rename it in the data, to 'test' for example"
             )
+        check_evaluation_pictures(dataset)
         steps = steps_an_epoch(recipe, dataset)
         if steps == 0:
             domains = f" of each of {len(dataset.domains)} domains" if len(dataset.domains) > 1 else ""

@@ -17,7 +17,7 @@ from binorm.experiments.common.run_files import weights_of
 from binorm.experiments.data.batches.domain_batches import DomainBatch, DomainBatches
 from binorm.experiments.models.domain_statistics import DomainStatistics
 from binorm.experiments.models.head import FeatureTap
-from binorm.experiments.recipes.domains import BASELINES, EACH, DomainRecipe
+from binorm.experiments.recipes.domains import BASELINES, EACH, OWN_DOMAINS, OWN_RECIPES, DomainRecipe
 from binorm.experiments.runs.checkpoint import save_weights
 from binorm.experiments.training.features import write_features
 from binorm.experiments.training.methods import ERM, METHODS, DomainOutputs
@@ -198,7 +198,7 @@ class DomainTask(ClassifierTask[DomainRecipe]):
         if recipe.task == "mixed" and recipe.source == EACH:
             return [dataclasses.replace(recipe, source=name) for name in names]
         for name in (*recipe.sources, *([recipe.target] if recipe.target else [])):
-            lookup(f"domain of {recipe.dataset}:", name, dict.fromkeys(names))
+            self._check_domain(recipe, name, names)
         if recipe.task == "mixed":
             return super().expand(recipe, methods)
         baseline = BASELINES[recipe.task]
@@ -208,6 +208,18 @@ class DomainTask(ClassifierTask[DomainRecipe]):
             for source, target in _domain_pairs(recipe, names)
             for method in chosen
         ]
+
+    def _check_domain(self, recipe: DomainRecipe, name: str, names: Sequence[str]) -> None:
+        """Raise a `UserError` for a domain that the data set does not have; a forgotten --dataset is hinted at."""
+        try:
+            lookup(f"domain of {recipe.dataset}:", name, dict.fromkeys(names))
+        except UserError as error:
+            if recipe.dataset == OWN_DOMAINS:
+                raise
+            raise UserError(
+                f"{error}. The recipe {recipe.name} is for {recipe.dataset}: for domains of your own add --dataset "
+                f"{OWN_DOMAINS}, or take the recipe {OWN_RECIPES[recipe.task]}"
+            ) from error
 
     def only_one(self, recipe: DomainRecipe) -> DomainRecipe:
         """See `Task.only_one`."""
