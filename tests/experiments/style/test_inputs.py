@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from binorm.experiments.style.folder_pictures import DANGLING, HIDDEN, VIDEOS, by_reason
-from binorm.experiments.style.inputs import REPEATED, find_inputs
+from binorm.experiments.data.trees.folder_walk import DANGLING, HIDDEN, REPEATED, by_reason
+from binorm.experiments.style.folder_pictures import VIDEOS
+from binorm.experiments.style.inputs import find_inputs
 
 UNREAD = "pictures of a kind that is not read (convert them to PNG)"
 
@@ -26,7 +27,7 @@ def _names(inputs, root):
 
 
 def _found(*given, results="out"):
-    return find_inputs([str(each) for each in given], results)
+    return find_inputs([str(each) for each in given], Path(results))
 
 
 def test_a_folders_pictures_keep_their_sub_folders(folder):
@@ -47,13 +48,13 @@ def test_what_is_left_out_is_kept_by_reason(folder):
         VIDEOS: {"clip.mts"},
         "files whose names have no ending": {"scan"},
         "files whose names do not end as a picture's": {"a.picture"},
-        HIDDEN: {".a.png", "@eaDir", ".Trash-1000"},
+        HIDDEN: {".a.png", "._a.png", "@eaDir/a.png", ".Trash-1000/b.png"},
     }
 
 
 def test_reasons_are_told_in_one_line_with_counts_and_first_names():
     text = by_reason({"videos": ["a.mp4"], "links": list("abcd")})
-    assert text == "videos: 1 (a.mp4); links: 4 (a, b, c, …)"
+    assert text == "videos (1, such as a.mp4); links (4, such as a, b, c)"
 
 
 def test_loops_of_links_end_and_each_file_is_taken_once_by_its_own_name(folder):
@@ -66,7 +67,7 @@ def test_loops_of_links_end_and_each_file_is_taken_once_by_its_own_name(folder):
     assert [name for name, _ in _names(inputs, folder)] == ["a.png", "trip/b.JPG", "trip/deep/c.tif"]
     assert inputs.left_out == {
         DANGLING: [str(folder / "gone.png"), str(folder / "self")],
-        REPEATED: [str(folder / "a-link.png")],
+        REPEATED: [str(folder / "a-link.png"), str(folder / "trip" / "up")],
     }
 
 
@@ -95,8 +96,8 @@ def test_a_folder_without_pictures_says_what_is_there(tmp_path):
     (tmp_path / "empty").mkdir()
     films, empty = _found(tmp_path / "films", tmp_path / "empty").faults
     assert "films holds no picture (.bmp," in films
-    assert "videos, to be given by their own names: 1" in films
-    assert "other files: 1" in films
+    assert "videos, to be given by their own names (1," in films
+    assert "other files (1," in films
     assert empty.endswith("it is empty")
 
 
@@ -119,12 +120,12 @@ def test_what_is_not_there_is_named_and_the_rest_is_taken(folder, tmp_path):
 
 
 def test_a_sub_folder_that_cannot_be_read_is_named(folder, monkeypatch):
-    def refusing(path, iterdir=Path.iterdir):
-        if path.name == "trip":
+    def refusing(path, scandir=os.scandir):
+        if Path(path).name == "trip":
             raise PermissionError(13, "Permission denied")
-        return iterdir(path)
+        return scandir(path)
 
-    monkeypatch.setattr(Path, "iterdir", refusing)
+    monkeypatch.setattr(os, "scandir", refusing)
     inputs = _found(folder)
     assert [file.source.name for file in inputs.files] == ["a.png"]
     assert inputs.faults == [f"cannot read {folder / 'trip'}: Permission denied"]

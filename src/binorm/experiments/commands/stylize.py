@@ -28,8 +28,8 @@ def _run(options: Namespace, command: str) -> int:
     if options.list or not options.inputs:
         return _list_styles()
     from binorm.experiments.common.files import require_writable
+    from binorm.experiments.data.trees.folder_walk import by_reason
     from binorm.experiments.style.drawing.stylizer import Stylizer
-    from binorm.experiments.style.folder_pictures import by_reason
     from binorm.experiments.style.jobs import plan_jobs
     from binorm.experiments.style.result_names import style_label
     from binorm.experiments.style.style_file import load_style, style_path

@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.picture_names import PICTURE_SUFFIXES
-from binorm.experiments.style.folder_pictures import OTHERS, FolderPictures, by_reason
-
-REPEATED = "files that are there under another name already"
+from binorm.experiments.data.trees.folder_walk import REPEATED, by_reason
+from binorm.experiments.style.folder_pictures import OTHERS, folder_pictures
 
 
 class GivenFile(NamedTuple):
@@ -56,7 +55,7 @@ class Inputs:
             raise UserError(f"{given} is neither a file nor a folder")
 
     def _add_folder(self, given: Path, results: Path) -> None:
-        inside = FolderPictures(given, results)
+        inside = folder_pictures(given, results)
         self.faults += inside.faults
         if not inside.pictures and not inside.faults:
             there = f"what is there are {by_reason(inside.left_out)}" if inside.left_out else "it is empty"

@@ -5,7 +5,8 @@ from collections.abc import Collection
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.picture_names import is_picture, is_text, kind_of_stranger
 from binorm.experiments.common.text import printable
-from binorm.experiments.data.trees.file_tree import FileTree, by_reason
+from binorm.experiments.data.trees.file_tree import FileTree
+from binorm.experiments.data.trees.folder_walk import by_reason
 
 
 def check_class_names(tree: FileTree, names: Collection[str]) -> None:

@@ -15,9 +15,8 @@ from pathlib import Path, PurePosixPath
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.picture_names import is_picture, kind_of_stranger
-from binorm.experiments.common.text import printable
 from binorm.experiments.data.trees.archives import DAMAGE, Archive, check_size, open_archive, zip_archive
-from binorm.experiments.data.trees.folder_walk import MAX_FILE_BYTES, PassedOver, walk_folder
+from binorm.experiments.data.trees.folder_walk import MAX_FILE_BYTES, PassedOver, by_reason, walk_folder
 
 Place = tuple[str, ...]
 """A file's place in a tree: its folders, then its name."""
@@ -160,15 +159,6 @@ def no_pictures(tree: FileTree, expected: str, split: str = "") -> UserError:
         found += " For pictures of your own there are --dataset folder and --dataset domains"
     what = f"no pictures for {split}" if split else "no pictures"
     return UserError(f"there are {what} in {tree.path} where they are expected: {expected}.{found}")
-
-
-def by_reason(passed_over: Mapping[str, list[str]], examples: int = 3) -> str:
-    """``"links to nothing (5, such as a.png, b.png); videos (1, such as c.mp4)"``."""
-    texts = []
-    for reason, names in passed_over.items():
-        shown = ", ".join(map(printable, sorted(set(names))[:examples]))
-        texts.append(f"{reason} ({len(names):,}, such as {shown})")
-    return "; ".join(texts)
 
 
 def remarks_on(left_out: Mapping[str, list[str]]) -> tuple[str, ...]:
