@@ -2,28 +2,27 @@
 
 import io
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image
 
+from binorm.experiments.common.decoding import ORIENTATION, decoded
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import (
     BrokenImageError,
     NotAnImageError,
     TooDeepImageError,
     TooLargeImageError,
-    eight_bits,
+    UnreadImageError,
     open_image,
 )
 
 MAX_PIXELS = 50_000_000
 WRITE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 LONGEST_SIDE = {"JPEG": 65_535, "WEBP": 16_383}
-ORIENTATION = 0x0112  # among the EXIF tags
 # The tags of a TIFF file that say something of the picture; the others say where in the file its pixels are.
 TIFF_TAGS = {
     0x010E, 0x010F, 0x0110, ORIENTATION, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298, 0x8769, 0x8825,
@@ -53,18 +52,18 @@ def decode_picture(source: bytes | BinaryIO, name: str, max_pixels: int = MAX_PI
         UserError: for anything else, for damaged or truncated pictures, for larger ones, and for 32 bits a channel.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is looked at
-            # A picture that memory does not hold may be a whole one.
-            with open_image(source, max_pixels=max_pixels, reraise=(MemoryError,)) as image:
-                return _decoded(image)
+        # A picture that memory does not hold may be a whole one.
+        with open_image(source, max_pixels=max_pixels, reraise=(MemoryError,)) as image:
+            rgb, alpha, profile = decoded(image)
+            opacity = None if alpha is None else numpy.array(alpha)
+            return Picture(numpy.array(rgb), opacity, profile, _exif(image))
     except NotAnImageError as error:
-        raise UserError(f"{name} is not a picture (expected PNG, JPEG, WebP, BMP, TIFF, GIF or PPM)") from error
+        raise UserError(f"{name} is {error} (expected PNG, JPEG, WebP, BMP, TIFF, GIF or PPM)") from error
     except TooLargeImageError as error:
         size = f"{error.size} pixels, " * bool(error.size)
         limit = f"more than the {max_pixels / 1e6:g} megapixels that are taken: make it smaller"
         raise UserError(f"{name} has {size}{limit}") from error
-    except TooDeepImageError as error:
+    except (TooDeepImageError, UnreadImageError) as error:
         raise UserError(f"{name} {error}") from error
     except BrokenImageError as error:
         raise UserError(f"{name} is damaged: {error}") from error
@@ -135,25 +134,9 @@ def resize_picture(picture: Picture, long_side: int) -> Picture:
     return Picture(resized(picture.pixels), alpha, picture.icc_profile, picture.exif)
 
 
-def _decoded(image: Image.Image) -> Picture:
-    profile = image.info.get("icc_profile")
-    image.load()
-    exif = _take_exif(image)
-    image = eight_bits(image)
-    alpha = None
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        alpha = numpy.array(rgba.getchannel("A"))
-        if image.mode != "LA":  # which a grey profile may belong to
-            image = rgba
-    image, profile = _to_rgb(image, profile)
-    return Picture(numpy.array(image), alpha, profile, exif)
-
-
-def _take_exif(image: Image.Image) -> bytes | None:
-    """Turn a picture upright; its EXIF says so afterwards. Damaged EXIF is dropped: the picture is more than that."""
+def _exif(image: Image.Image) -> bytes | None:
+    """Of a loaded picture, for its upright pixels. Damaged EXIF is dropped: the picture is more than that."""
     try:
-        ImageOps.exif_transpose(image, in_place=True)
         exif = image.getexif()
         if image.format == "TIFF":
             for tag in set(exif) - TIFF_TAGS:
@@ -164,20 +147,3 @@ def _take_exif(image: Image.Image) -> bytes | None:
         return exif.tobytes()
     except Exception:  # nearly anything, as above
         return None
-
-
-def _to_rgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bytes | None]:
-    """Pixels in RGB, and the profile if it is one of RGB; one of CMYK or grey is used up."""
-    space = profile[16:20] if profile else b""
-    if profile and space == b"RGB " and image.mode != "CMYK":
-        return image.convert("RGB"), profile
-    bare = image.convert("L") if image.mode == "LA" else image
-    if profile and (space, bare.mode) in ((b"CMYK", "CMYK"), (b"GRAY", "L")):
-        try:
-            standard = ImageCms.createProfile("sRGB")
-            converted = ImageCms.profileToProfile(bare, io.BytesIO(profile), standard, outputMode="RGB")
-            if converted is not None:
-                return converted, None
-        except ImageCms.PyCMSError:  # a damaged profile: without it, colours are about right
-            pass
-    return bare.convert("RGB"), None

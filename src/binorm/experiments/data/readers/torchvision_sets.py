@@ -17,6 +17,7 @@ import numpy
 import torch
 from PIL import Image, ImageOps
 
+from binorm.experiments.common.decoding import in_rgb
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
@@ -211,7 +212,7 @@ def _examine(spec: TorchvisionSet, split: str, source: Any, index: int) -> Exami
     file = _file_name(source, split, index)
     try:
         picture, label = source[index]
-        content = digest(picture.convert("RGB").tobytes())
+        content = digest(in_rgb(picture).tobytes())
         return Examined(split, file, int(label) - spec.first_label, content, picture.size)
     except Exception as error:  # torchvision and Pillow raise nearly anything for damaged files
         return Examined(split, file, -1, b"", (0, 0), str(error) or type(error).__name__)
@@ -225,7 +226,7 @@ def _decode(spec: TorchvisionSet, split: str, source: Any, size: int, path: Path
         try:
             picture, label = source[index]
             picture = picture.transpose(Image.Transpose.TRANSPOSE) if spec.transposed else picture
-            images[len(labels)] = numpy.asarray(_fitted(picture.convert("RGB"), size))
+            images[len(labels)] = numpy.asarray(_fitted(in_rgb(picture), size))
             label = int(label) - spec.first_label
         except Exception as error:  # torchvision and Pillow raise nearly anything for damaged files
             file = _file_name(source, split, index)
