@@ -4,14 +4,17 @@ One guard for all: what comes may be anything, and decoders raise nearly anythin
 """
 
 import io
+import logging
 import re
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import BmpImagePlugin, Image, TiffImagePlugin, UnidentifiedImageError
 
+from binorm.experiments.common.bmp_runs import why_misread
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.picture_content import HEAD, kind_of_content, other_content, taken_format, unread
 from binorm.experiments.common.tiff_kinds import check_tags, why_unread
@@ -85,7 +88,7 @@ def open_image(
             if image.width * image.height > max_pixels:
                 size = f"{image.width}x{image.height}"
                 raise TooLargeImageError(f"{size} pixels are more than a photograph has", size)
-            if isinstance(image, TiffImagePlugin.TiffImageFile) and (reason := check_tags(image.tag_v2)):
+            if reason := _misread(image, file):
                 raise UnreadImageError(reason)
             yield image
     except other_faults:
@@ -96,6 +99,27 @@ def open_image(
         raise TooLargeImageError(str(error)) from error
     except Exception as error:  # Pillow's decoders raise nearly anything for damaged data
         raise BrokenImageError(str(error) or type(error).__name__) from error
+
+
+def _misread(image: Image.Image, file: BinaryIO) -> str:
+    """Why the pixels of an opened picture would come out wrong, to go on behind its name; empty if they would not."""
+    place = file.tell()
+    length = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    try:
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            return check_tags(image.tag_v2, length)
+        if image.format == "GIF" and image.size != struct.unpack("<6xHH", file.read(10)):
+            return "is a GIF whose first frame is larger than the GIF itself: save it as a PNG first"
+        if isinstance(image, BmpImagePlugin.BmpImageFile) and image.tile and image.tile[0].codec_name == "bmp_rle":
+            tile = image.tile[0]
+            file.seek(tile.offset)
+            return why_misread(
+                file.read(), *image.size, tile.offset, isinstance(tile.args, tuple) and bool(tile.args[1])
+            )
+    finally:
+        file.seek(place)
+    return ""
 
 
 def _unopened(file: BinaryIO) -> BrokenImageError:
@@ -113,10 +137,11 @@ def _unopened(file: BinaryIO) -> BrokenImageError:
 
 
 def _silence_pillow() -> None:
-    """Pillow's warnings of odd metadata name no file, and the pixels are whole; what is not is an error.
+    """Pillow's words about odd metadata name no file, and the pixels are whole; what is not is an error.
 
     Filters belong to the process, and whoever catches warnings meanwhile takes this one along when done, so it is put
     in place again where it is missing.
     """
     if _SILENT not in warnings.filters:
         warnings.filterwarnings("ignore", module=r"PIL\.")
+        logging.getLogger("PIL").setLevel(logging.CRITICAL)

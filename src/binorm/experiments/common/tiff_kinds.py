@@ -12,12 +12,14 @@ from PIL import TiffImagePlugin
 from binorm.experiments.common.picture_content import RAW, unread
 
 SUBFILE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
-STRIP_OFFSETS, SAMPLES, STRIP_ROWS, PLANAR = 273, 277, 278, 284
-COLOUR_MAP, TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, SUB_IFDS, INK_SET = 320, 322, 323, 324, 330, 332
+STRIP_OFFSETS, SAMPLES, STRIP_ROWS, STRIP_BYTES, PLANAR, PREDICTOR = 273, 277, 278, 279, 284, 317
+COLOUR_MAP, TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_BYTES, SUB_IFDS, INK_SET = 320, 322, 323, 324, 325, 330, 332
 SAMPLE_FORMAT, DNG_VERSION = 339, 50706
-UNCOMPRESSED, JPEG_COMPRESSION, WEBP_COMPRESSION = 1, 7, 50001
-GREY, PALETTE, CMYK, YCBCR = (0, 1), 3, 5, 6
-RAW_PHOTOMETRICS = {32803: "a colour filter array", 34892: "linear raw"}
+UNCOMPRESSED, JPEG = 1, 7
+# Those of fax, LZW, JPEG, deflate, PackBits, LZMA and Zstandard; the older JPEG (6) is read in many ways.
+COMPRESSIONS = {UNCOMPRESSED, 2, 3, 4, 5, JPEG, 8, 32771, 32773, 32946, 34925, 50000}
+PALETTE, CMYK, YCBCR = 3, 5, 6
+RAW_PHOTOMETRICS = {32803, 34892}  # a colour filter array, and what was made of one
 PHOTOMETRICS = {4: "a mask", 8: "Lab colours", 9: "Lab colours", 10: "Lab colours", 32844: "LogL", 32845: "LogLuv"}
 FORMATS = {2: "signed numbers", 3: "floating-point numbers", 4: "undefined numbers", 5: "complex numbers"}
 WAY_OUT = "save it as a PNG, or as a TIFF of 8 bits a channel, first"
@@ -25,27 +27,34 @@ WAY_OUT = "save it as a PNG, or as a TIFF of 8 bits a channel, first"
 Tags = Mapping[int, Any]
 
 
-def check_tags(tags: Tags) -> str:
-    """Why the pixels of a TIFF that Pillow opens cannot be trusted, to go on behind its name; empty if they can."""
+def check_tags(tags: Tags, length: int) -> str:
+    """Why the pixels of a TIFF that Pillow opens cannot be trusted, to go on behind its name; empty if they can.
+
+    Args:
+        tags: of the first picture.
+        length: of the file in bytes.
+    """
     if reason := _raw_photograph(tags):
         return reason
     bits, compression, photometric = _first(tags, BITS, 1), tags.get(COMPRESSION, 1), tags.get(PHOTOMETRIC)
     planes = tags.get(PLANAR, 1) == 2 and tags.get(SAMPLES, 1) > 1
     if reason := _strange_samples(tags):
         return reason
-    if compression == WEBP_COMPRESSION:
-        return f"has pixels compressed as WebP in a TIFF, which are not read: {WAY_OUT}"
+    if compression not in COMPRESSIONS:
+        return f"has pixels compressed in the way {compression}, which are not read: {WAY_OUT}"
+    if compression == UNCOMPRESSED and tags.get(PREDICTOR, 1) != 1:
+        return f"has differences for pixels, though not compressed, which are not read: {WAY_OUT}"
     if photometric == YCBCR and (compression == UNCOMPRESSED or planes):
         return f"has YCbCr colours that are not compressed as JPEG, which are not read: {WAY_OUT}"
     if planes and bits != 8 and compression == UNCOMPRESSED:
         return f"has {bits} bits a channel in separate planes, which are not read: {WAY_OUT}"
-    if (bits == 12 and compression != UNCOMPRESSED) or (bits != 8 and compression == JPEG_COMPRESSION):
+    if (bits == 12 and compression != UNCOMPRESSED) or (bits != 8 and compression == JPEG):
         return f"has compressed samples of {bits} bits, which are not read: {WAY_OUT}"
     if photometric == CMYK and tags.get(INK_SET, 1) != 1:
         return f"has inks that are not cyan, magenta, yellow and black: {WAY_OUT}"
     if photometric == PALETTE and 0 < max(tags.get(COLOUR_MAP, (0,))) < 256:
         return f"has a palette of 8 bits, where a TIFF's has 16: {WAY_OUT}"
-    return _missing_parts(tags, planes)
+    return _missing_parts(tags, planes, length)
 
 
 def why_unread(file: BinaryIO) -> str:
@@ -85,7 +94,7 @@ def _strange_samples(tags: Tags) -> str:
     return f"has {strange[0]} for pixels, whose white nobody knows: {WAY_OUT}" if strange else ""
 
 
-def _missing_parts(tags: Tags, planes: bool) -> str:
+def _missing_parts(tags: Tags, planes: bool, file_length: int) -> str:
     """Strips or tiles that are not in the file would be black, or whatever lies at its beginning."""
     offsets = tags.get(TILE_OFFSETS, tags.get(STRIP_OFFSETS, ()))
     width, length = tags[WIDTH], tags[LENGTH]
@@ -95,6 +104,10 @@ def _missing_parts(tags: Tags, planes: bool) -> str:
     if len(offsets) < expected or 0 in offsets[:expected]:
         there = sum(offset != 0 for offset in offsets[:expected])
         return f"has {there} of the {expected} parts of its pixels: get it again, or save it anew"
+    sizes = tags.get(TILE_BYTES, tags.get(STRIP_BYTES, ()))
+    end = max((offset + size for offset, size in zip(offsets, sizes, strict=False)), default=0)
+    if end > file_length and tags.get(COMPRESSION, 1) != UNCOMPRESSED:
+        return f"ends after {file_length:,} bytes, its pixels at {end:,}: get it again"
     return ""
 
 
