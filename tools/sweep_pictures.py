@@ -151,7 +151,9 @@ def seen_by_others(data: bytes) -> Iterator[tuple[numpy.ndarray, numpy.ndarray |
         profile, turn = image.info.get("icc_profile") or b"", TURNS[orientation(image)]
     if profile[16:20] in (b"GRAY", b"CMYK"):  # by which others do not go
         return
-    readers = {"TIFF": (seen_by_tifffile,), "PNG": (seen_by_libpng,)}.get(taken_format(data[:HEAD]), ())
+    readers = {"TIFF": (seen_by_tifffile,), "PNG": (seen_by_libpng,), "BMP": (seen_by_imagecodecs,)}.get(
+        taken_format(data[:HEAD]), ()
+    )
     for reader in (*readers, seen_by_opencv, seen_by_ffmpeg):
         with contextlib.suppress(Exception):  # anything, from readers of all kinds
             colours, alpha = reader(data)
@@ -167,6 +169,12 @@ def seen_by_libpng(data: bytes) -> tuple[numpy.ndarray, numpy.ndarray | None]:
         still += data[place:end] * (data[place + 4 : place + 8] not in (b"acTL", b"fcTL", b"fdAT"))
         place = end
     return _parted(imagecodecs.png_decode(still))
+
+
+def seen_by_imagecodecs(data: bytes) -> tuple[numpy.ndarray, numpy.ndarray | None]:
+    """By imagecodecs' own reader of BMP."""
+    imagecodecs: Any = import_module("imagecodecs")
+    return _parted(imagecodecs.bmp_decode(data))
 
 
 def seen_by_opencv(data: bytes) -> tuple[numpy.ndarray, numpy.ndarray | None]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from PIL import BmpImagePlugin, Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import BmpImagePlugin, GifImagePlugin, Image, TiffImagePlugin, UnidentifiedImageError
 
 from binorm.experiments.common.bmp_runs import why_misread
 from binorm.experiments.common.errors import UserError
@@ -109,17 +109,33 @@ def _misread(image: Image.Image, file: BinaryIO) -> str:
     try:
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             return check_tags(image.tag_v2, length)
-        if image.format == "GIF" and image.size != struct.unpack("<6xHH", file.read(10)):
-            return "is a GIF whose first frame is larger than the GIF itself: save it as a PNG first"
-        if isinstance(image, BmpImagePlugin.BmpImageFile) and image.tile and image.tile[0].codec_name == "bmp_rle":
-            tile = image.tile[0]
-            file.seek(tile.offset)
-            return why_misread(
-                file.read(), *image.size, tile.offset, isinstance(tile.args, tuple) and bool(tile.args[1])
-            )
+        if isinstance(image, GifImagePlugin.GifImageFile):
+            return _misread_gif(image, file.read(10))
+        if isinstance(image, BmpImagePlugin.BmpImageFile):
+            return _misread_bmp(image, file)
     finally:
         file.seek(place)
     return ""
+
+
+def _misread_gif(image: GifImagePlugin.GifImageFile, header: bytes) -> str:
+    if image.size != struct.unpack("<6xHH", header):
+        return "is a GIF whose first frame is larger than the GIF itself: save it as a PNG first"
+    covered = image.tile[0].extents if image.tile else None
+    if covered != (0, 0, *image.size) and "transparency" not in image.info:
+        return "is a GIF whose first frame covers a part of it, and the rest is left open: save it as a PNG first"
+    return ""
+
+
+def _misread_bmp(image: BmpImagePlugin.BmpImageFile, file: BinaryIO) -> str:
+    tile, header = image.tile[0], file.read(14)
+    if int.from_bytes(header[10:], "little") != tile.offset:
+        return "is a BMP whose pixels begin within its palette, as it says: save it as a PNG first"
+    if tile.codec_name != "bmp_rle":
+        return ""
+    file.seek(tile.offset)
+    four_bits = isinstance(tile.args, tuple) and bool(tile.args[1])
+    return why_misread(file.read(), *image.size, tile.offset, four_bits)
 
 
 def _unopened(file: BinaryIO) -> BrokenImageError:
