@@ -60,6 +60,7 @@ def decoded(image: Image.Image) -> Decoded:
     rgb, profile = _to_rgb(shown, profile)
     if turn is not None:
         rgb, alpha = rgb.transpose(turn), None if alpha is None else alpha.transpose(turn)
+        rgb.info.clear()  # or EXIF would have it turned once more
     return Decoded(rgb, alpha, profile)
 
 

@@ -81,13 +81,14 @@ def open_image(
     """
     _silence_pillow()
     file = io.BytesIO(source) if isinstance(source, bytes) else source
+    too_many = f"more than the {max_pixels / 1e6:.0f} megapixels that are decoded: make it smaller first"
     other_faults: tuple[type[Exception], ...] = (UserError, BrokenImageError, *reraise)
     try:
         with Image.open(file, formats=FORMATS) as image:
             # Pillow itself refuses only twice as much, and its warning cannot be made an error in one thread alone.
             if image.width * image.height > max_pixels:
                 size = f"{image.width}x{image.height}"
-                raise TooLargeImageError(f"{size} pixels are more than a photograph has", size)
+                raise TooLargeImageError(f"{size} pixels are {too_many}", size)
             if reason := _misread(image, file):
                 raise UnreadImageError(reason)
             yield image
@@ -96,7 +97,7 @@ def open_image(
     except UnidentifiedImageError as error:
         raise _unopened(file) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise TooLargeImageError(str(error)) from error
+        raise TooLargeImageError(f"its pixels are {too_many}") from error
     except Exception as error:  # Pillow's decoders raise nearly anything for damaged data
         raise BrokenImageError(str(error) or type(error).__name__) from error
 

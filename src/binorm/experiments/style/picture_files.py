@@ -2,7 +2,7 @@
 
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +22,7 @@ from binorm.experiments.common.images import (
 
 MAX_PIXELS = 50_000_000
 WRITE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+SMALLER_FIRST = "make it smaller first, with `magick in.jpg -resize 7000x7000 out.jpg` (--size comes after decoding)"
 LONGEST_SIDE = {"JPEG": 65_535, "WEBP": 16_383}
 # The tags of a TIFF file that say something of the picture; the others say where in the file its pixels are.
 TIFF_TAGS = {
@@ -38,30 +39,35 @@ class Picture:
     alpha: numpy.ndarray | None = None  # opacity, uint8 (H, W), if it has any transparency
     icc_profile: bytes | None = None  # of RGB, if there is one; sRGB is meant otherwise
     exif: bytes | None = None  # with the orientation 1, if there is any
+    frames: int = 1  # or pages of the file, of which this is the first
 
 
-def decode_picture(source: bytes | BinaryIO, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
+def decode_picture(
+    source: bytes | BinaryIO, name: str, max_pixels: int = MAX_PIXELS, way_out: str = "make it smaller"
+) -> Picture:
     """Decode a PNG, JPEG, WebP, BMP, TIFF, GIF or PPM, of which the first frame is taken.
 
     Args:
         source: the file's content, or the file.
         name: for messages.
         max_pixels: width times height, known before anything is decoded.
+        way_out: what to do with a larger picture.
 
     Raises:
-        UserError: for anything else, for damaged or truncated pictures, for larger ones, and for 32 bits a channel.
+        UserError: for anything else, for damaged or truncated pictures, for larger ones, for 32 bits a channel, and
+            for kinds that would come out wrong.
     """
     try:
         # A picture that memory does not hold may be a whole one.
         with open_image(source, max_pixels=max_pixels, reraise=(MemoryError,)) as image:
             rgb, alpha, profile = decoded(image)
             opacity = None if alpha is None else numpy.array(alpha)
-            return Picture(numpy.array(rgb), opacity, profile, _exif(image))
+            return Picture(numpy.array(rgb), opacity, profile, _exif(image), _frames(image))
     except NotAnImageError as error:
         raise UserError(f"{name} is {error} (expected PNG, JPEG, WebP, BMP, TIFF, GIF or PPM)") from error
     except TooLargeImageError as error:
         size = f"{error.size} pixels, " * bool(error.size)
-        limit = f"more than the {max_pixels / 1e6:g} megapixels that are taken: make it smaller"
+        limit = f"more than the {max_pixels / 1e6:g} megapixels that are taken: {way_out}"
         raise UserError(f"{name} has {size}{limit}") from error
     except (TooDeepImageError, UnreadImageError) as error:
         raise UserError(f"{name} {error}") from error
@@ -76,7 +82,7 @@ def read_picture(path: Path) -> Picture:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     with file:
-        return decode_picture(file, str(path))
+        return decode_picture(file, str(path), way_out=SMALLER_FIRST)
 
 
 def encode_picture(picture: Picture, file_format: str) -> bytes:
@@ -131,7 +137,7 @@ def resize_picture(picture: Picture, long_side: int) -> Picture:
         return numpy.array(Image.fromarray(array).resize(size, Image.Resampling.LANCZOS))
 
     alpha = None if picture.alpha is None else resized(picture.alpha)
-    return Picture(resized(picture.pixels), alpha, picture.icc_profile, picture.exif)
+    return replace(picture, pixels=resized(picture.pixels), alpha=alpha)
 
 
 def _exif(image: Image.Image) -> bytes | None:
@@ -147,3 +153,11 @@ def _exif(image: Image.Image) -> bytes | None:
         return exif.tobytes()
     except Exception:  # nearly anything, as above
         return None
+
+
+def _frames(image: Image.Image) -> int:
+    """How many frames or pages a decoded picture's file has; the further pictures of an MPO are parts of its first."""
+    try:
+        return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
+    except Exception:  # later frames may be damaged
+        return 1

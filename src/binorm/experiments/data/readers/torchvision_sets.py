@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 from binorm.experiments.common.decoding import in_rgb
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import write_text_atomically
-from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
+from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD, open_image
 from binorm.experiments.data.dataset import TEST_SHARE, Dataset, ImageSet, hold_out
 from binorm.experiments.data.readers.cache import Splits, cache_folder, cached
 from binorm.experiments.data.readers.entry import OWN_SPLIT, Entry
@@ -138,7 +138,16 @@ def _open_sources(spec: TorchvisionSet, path: Path) -> Iterator[dict[str, Any]]:
                 f"torchvision cannot read {spec.name} in {path} ({error}): delete it and get it again. "
                 f"{_ways_out(spec, path)}"
             ) from error
+        for source in sources.values():
+            if hasattr(source, "loader"):
+                source.loader = _load
         yield sources
+
+
+def _load(path: str | Path) -> Image.Image:
+    """A file of a set as every other picture is decoded, in place of torchvision's way."""
+    with open_image(Path(path).read_bytes()) as picture:
+        return in_rgb(picture)
 
 
 def _offline(spec: TorchvisionSet) -> dict[str, dict[str, object]]:
