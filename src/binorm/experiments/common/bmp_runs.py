@@ -30,7 +30,7 @@ def _fit(runs: bytes, width: int, height: int) -> bool:
         elif value == 0:
             column, row = 0, row + 1
         elif value == 1:
-            return True
+            break
         else:
             if place + 1 >= len(runs):
                 return False

@@ -16,7 +16,7 @@ from PIL import BmpImagePlugin, GifImagePlugin, Image, TiffImagePlugin, Unidenti
 
 from binorm.experiments.common.bmp_runs import why_misread
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.picture_content import HEAD, kind_of_content, other_content, taken_format, unread
+from binorm.experiments.common.picture_content import HEAD, RAW, kind_of_content, other_content, taken_format, unread
 from binorm.experiments.common.tiff_kinds import check_tags, why_unread
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of red, green, blue in [0, 1]
@@ -109,7 +109,9 @@ def _misread(image: Image.Image, file: BinaryIO) -> str:
     file.seek(0)
     try:
         if isinstance(image, TiffImagePlugin.TiffImageFile):
-            return check_tags(image.tag_v2, length)
+            kind = kind_of_content(file.read(HEAD))
+            raw = kind is not None and kind.name == RAW.name  # some cameras' files begin as TIFF
+            return f"is {unread(RAW)}" if raw else check_tags(image.tag_v2, length)
         if isinstance(image, GifImagePlugin.GifImageFile):
             return _misread_gif(image, file.read(10))
         if isinstance(image, BmpImagePlugin.BmpImageFile):
@@ -144,12 +146,12 @@ def _unopened(file: BinaryIO) -> BrokenImageError:
     file.seek(0)
     head = file.read(HEAD)
     taken = taken_format(head)
+    if kind := kind_of_content(head):
+        return UnreadImageError(f"is {unread(kind)}")
     if taken == "TIFF" and (reason := why_unread(file)):
         return UnreadImageError(reason)
     if taken:
         return BrokenImageError(f"it begins as a {taken} and does not go on as one")
-    if kind := kind_of_content(head):
-        return UnreadImageError(f"is {unread(kind)}")
     return NotAnImageError(other_content(head))
 
 

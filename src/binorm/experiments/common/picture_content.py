@@ -93,14 +93,15 @@ _OTHERS = (
 
 def kind_of_content(head: bytes) -> Kind | None:
     """The kind of picture or video that begins with ``head`` (`HEAD` bytes) and is not read; None for all else."""
-    for beginning, kind in _BEGINNINGS:
-        if head.startswith(beginning):
-            return kind
     if head[4:8] == b"ftyp":
         return _media_kind(head)
     if head[4:8] in (b"moov", b"mdat", b"wide"):
         return _BRANDS[b"qt  "]
-    if head[:1] == head[188:189] == b"G" or head[4:5] == head[196:197] == b"G":  # packets of 188 or 192 bytes
+    for beginning, kind in _BEGINNINGS:
+        if head.startswith(beginning):
+            return kind
+    packets = head[:1] == head[188:189] == b"G" or head[4:5] == head[196:197] == b"G"  # of 188 or 192 bytes
+    if packets and not taken_format(head):
         return Kind("a video (MPEG transport stream)", ".ts", _FRAMES)
     if head[:4] == b"RIFF" and head[8:12] in (b"AVI ", b"AVIX"):
         return Kind("a video (AVI)", ".avi", _FRAMES)
@@ -125,6 +126,11 @@ def taken_format(head: bytes) -> str:
 
 def other_content(head: bytes) -> str:
     """What a file is that is neither a picture nor a video, as far as that is told by its beginning."""
+    if not head:
+        return "an empty file"
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "a web page, perhaps what a server said in place of the picture: get it again"
     return next((name for beginning, name in _OTHERS if head.startswith(beginning)), "not a picture")
 
 
