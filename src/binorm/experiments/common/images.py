@@ -161,6 +161,6 @@ def _silence_pillow() -> None:
     Filters belong to the process, and whoever catches warnings meanwhile takes this one along when done, so it is put
     in place again where it is missing.
     """
-    if _SILENT not in warnings.filters:
+    if warnings.filters[:1] != [_SILENT]:
         warnings.filterwarnings("ignore", module=r"PIL\.")
         logging.getLogger("PIL").setLevel(logging.CRITICAL)
