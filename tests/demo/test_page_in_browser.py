@@ -143,7 +143,7 @@ def test_what_cannot_be_drawn_is_said_on_the_page(page) -> None:
     for name, data, message in (
         ("long.png", b"x" * 1_500_000, "size"),
         ("photo.png", b"no picture at all", "not a picture"),
-        ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+        ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an svg drawing"),
         ("large.png", encoded("PNG", Image.new("RGB", (1500, 1000))), "pixels"),
     ):
         upload(page, data, name)

@@ -7,6 +7,7 @@ import warnings
 
 import numpy
 import pytest
+from odd_pictures import tiff
 from photo_trees import encode, photograph
 from PIL import Image
 from random_styles import write_random_style
@@ -98,6 +99,24 @@ def test_formats_that_are_only_read_become_png_and_alpha_stays(tmp_path, style):
     assert _stylize(source, "--style", style, "--out", tmp_path / "out") == 0
     result = read_picture(tmp_path / "out" / "a-waves.png")
     assert numpy.array_equal(result.alpha, numpy.asarray(rgba.getchannel("A")))
+
+
+def test_of_several_frames_the_first_is_drawn_and_that_is_said(tmp_path, style, capsys):
+    frames = [photograph(k, (20, 12)) for k in (1, 2)]
+    source = tmp_path / "a.tiff"
+    source.write_bytes(encode(frames[0], "TIFF", save_all=True, append_images=frames[1:]))
+    assert _stylize(source, "--style", style, "--out", tmp_path / "out") == 0
+    assert "20x12  the first of 2 frames or pages" in capsys.readouterr().out
+    expected = Stylizer(load_style(style)[0])(numpy.asarray(frames[0]))
+    assert numpy.array_equal(read_picture(tmp_path / "out" / "a-waves.png").pixels, expected)
+
+
+def test_too_large_a_picture_is_told_what_size_does_not_do(tmp_path, style, capsys):
+    source = tmp_path / "a.tif"
+    source.write_bytes(tiff(b"", 12_000, 9_000, bits=8, photometric=1))
+    error = _error(capsys, source, "--style", style, "--size", "500")
+    assert "has 12000x9000 pixels, more than the 50 megapixels that are taken: make it smaller first" in error
+    assert "--size comes after decoding" in error
 
 
 def test_one_broken_picture_does_not_stop_the_others(photos, style, tmp_path, capsys):

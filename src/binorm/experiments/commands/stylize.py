@@ -123,7 +123,8 @@ def _stylized_picture(job: "Job", stylizer: "Stylizer", options: Namespace) -> t
         picture = resize_picture(picture, options.size)
     picture = replace(picture, pixels=stylizer(picture.pixels, options.strength))
     height, width = picture.pixels.shape[:2]
-    return encode_picture(picture, WRITE_FORMATS[job.target.suffix]), f"{width}x{height}"
+    facts = f"{width}x{height}" + f"  the first of {picture.frames:,} frames or pages" * (picture.frames > 1)
+    return encode_picture(picture, WRITE_FORMATS[job.target.suffix]), facts
 
 
 def _stylize_video(job: "Job", stylizer: "Stylizer", options: Namespace, status: "Status") -> str:

@@ -4,14 +4,20 @@ One guard for all: what comes may be anything, and decoders raise nearly anythin
 """
 
 import io
+import logging
+import re
+import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-import numpy
-from PIL import Image, UnidentifiedImageError
+from PIL import BmpImagePlugin, GifImagePlugin, Image, TiffImagePlugin, UnidentifiedImageError
 
+from binorm.experiments.common.bmp_runs import why_misread
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.picture_content import HEAD, RAW, kind_of_content, other_content, taken_format, unread
+from binorm.experiments.common.tiff_kinds import check_tags, why_unread
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of red, green, blue in [0, 1]
 FORMATS = (
@@ -24,6 +30,7 @@ FORMATS = (
     "GIF",
 )  # whatever a file's name: others may start programs to be decoded
 MAX_PIXELS = 2**26  # more than any photograph of a data set has; a bomb is beyond it
+_SILENT = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
 class BrokenImageError(Exception):
@@ -31,11 +38,18 @@ class BrokenImageError(Exception):
 
 
 class NotAnImageError(BrokenImageError):
-    """A file in none of the formats that are taken."""
+    """A file in none of the formats that are taken; the message is what it is instead."""
 
 
 class TooDeepImageError(BrokenImageError):
     """An image with more bits a channel than are taken."""
+
+
+class UnreadImageError(BrokenImageError):
+    """A picture of a kind that is not read, or whose pixels would come out wrong, or a video.
+
+    The message goes on behind the file's name, and says what makes a picture of it that is read.
+    """
 
 
 class TooLargeImageError(BrokenImageError):
@@ -61,41 +75,92 @@ def open_image(
 
     Raises:
         NotAnImageError: for a format that is not among `FORMATS`.
+        UnreadImageError: for known kinds of those, and for a TIFF that Pillow reads wrongly, or not at all.
         TooLargeImageError: for more pixels.
         BrokenImageError: if what happens to it inside the context cannot be done.
     """
+    _silence_pillow()
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    too_many = f"more than the {max_pixels / 1e6:.0f} megapixels that are decoded: make it smaller first"
     other_faults: tuple[type[Exception], ...] = (UserError, BrokenImageError, *reraise)
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+        with Image.open(file, formats=FORMATS) as image:
             # Pillow itself refuses only twice as much, and its warning cannot be made an error in one thread alone.
             if image.width * image.height > max_pixels:
                 size = f"{image.width}x{image.height}"
-                raise TooLargeImageError(f"{size} pixels are more than a photograph has", size)
+                raise TooLargeImageError(f"{size} pixels are {too_many}", size)
+            if reason := _misread(image, file):
+                raise UnreadImageError(reason)
             yield image
     except other_faults:
         raise
     except UnidentifiedImageError as error:
-        raise NotAnImageError("not a picture") from error
+        raise _unopened(file) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise TooLargeImageError(str(error)) from error
+        raise TooLargeImageError(f"its pixels are {too_many}") from error
     except Exception as error:  # Pillow's decoders raise nearly anything for damaged data
         raise BrokenImageError(str(error) or type(error).__name__) from error
 
 
-def eight_bits(image: Image.Image) -> Image.Image:
-    """An image of 16 bits a channel brought to 8, whose white is white; any other of 8 bits or fewer as it is.
+def _misread(image: Image.Image, file: BinaryIO) -> str:
+    """Why the pixels of an opened picture would come out wrong, to go on behind its name; empty if they would not."""
+    place = file.tell()
+    length = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    try:
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            kind = kind_of_content(file.read(HEAD))
+            raw = kind is not None and kind.name == RAW.name  # some cameras' files begin as TIFF
+            return f"is {unread(RAW)}" if raw else check_tags(image.tag_v2, length)
+        if isinstance(image, GifImagePlugin.GifImageFile):
+            return _misread_gif(image, file.read(10))
+        if isinstance(image, BmpImagePlugin.BmpImageFile):
+            return _misread_bmp(image, file)
+    finally:
+        file.seek(place)
+    return ""
 
-    Raises:
-        TooDeepImageError: for 32 bits a channel, whose white nobody knows.
+
+def _misread_gif(image: GifImagePlugin.GifImageFile, header: bytes) -> str:
+    if image.size != struct.unpack("<6xHH", header):
+        return "is a GIF whose first frame is larger than the GIF itself: save it as a PNG first"
+    covered = image.tile[0].extents if image.tile else None
+    if covered != (0, 0, *image.size) and "transparency" not in image.info:
+        return "is a GIF whose first frame covers a part of it, and the rest is left open: save it as a PNG first"
+    return ""
+
+
+def _misread_bmp(image: BmpImagePlugin.BmpImageFile, file: BinaryIO) -> str:
+    tile, header = image.tile[0], file.read(14)
+    if int.from_bytes(header[10:], "little") != tile.offset:
+        return "is a BMP whose pixels begin within its palette, as it says: save it as a PNG first"
+    if tile.codec_name != "bmp_rle":
+        return ""
+    file.seek(tile.offset)
+    four_bits = isinstance(tile.args, tuple) and bool(tile.args[1])
+    return why_misread(file.read(), *image.size, tile.offset, four_bits)
+
+
+def _unopened(file: BinaryIO) -> BrokenImageError:
+    """Why Pillow knows nothing of a file."""
+    file.seek(0)
+    head = file.read(HEAD)
+    taken = taken_format(head)
+    if kind := kind_of_content(head):
+        return UnreadImageError(f"is {unread(kind)}")
+    if taken == "TIFF" and (reason := why_unread(file)):
+        return UnreadImageError(reason)
+    if taken:
+        return BrokenImageError(f"it begins as a {taken} and does not go on as one")
+    return NotAnImageError(other_content(head))
+
+
+def _silence_pillow() -> None:
+    """Pillow's words about odd metadata name no file, and the pixels are whole; what is not is an error.
+
+    Filters belong to the process, and whoever catches warnings meanwhile takes this one along when done, so it is put
+    in place again where it is missing.
     """
-    if image.mode in ("I", "F"):
-        raise TooDeepImageError("has 32 bits a channel (expected 8 or 16): save it with 16 bits first")
-    if not image.mode.startswith("I;16"):
-        return image
-    values = numpy.asarray(image).astype(numpy.uint32)
-    return Image.fromarray(((values + 128) // 257).astype(numpy.uint8))
-
-
-def in_rgb(image: Image.Image) -> Image.Image:
-    """An image in red, green and blue of 8 bits; see `eight_bits`."""
-    return image if image.mode == "RGB" else eight_bits(image).convert("RGB")
+    if warnings.filters[:1] != [_SILENT]:
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        logging.getLogger("PIL").setLevel(logging.CRITICAL)

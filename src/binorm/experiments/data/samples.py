@@ -8,7 +8,7 @@ from PIL import Image
 
 from binorm.experiments.common.files import replacing
 from binorm.experiments.common.images import BrokenImageError
-from binorm.experiments.data.batches.transforms import CentreCrop, ignore_metadata_warnings
+from binorm.experiments.data.batches.transforms import CentreCrop
 from binorm.experiments.data.dataset import Dataset, EncodedSet, ImageSet
 
 ROWS, COLUMNS = 3, 10
@@ -34,7 +34,6 @@ def _kept(images: ImageSet, columns: int) -> list[torch.Tensor]:
 
 def _decoded(images: EncodedSet, columns: int) -> list[torch.Tensor]:
     """Like `_kept`, the middles of the pictures at `ENCODED_SIZE`; black where one cannot be decoded."""
-    ignore_metadata_warnings()
     crop = CentreCrop(ENCODED_SIZE, ENCODED_SIZE)
     decoded = [torch.zeros(ROWS, ENCODED_SIZE, ENCODED_SIZE, 3, dtype=torch.uint8) for _ in range(columns)]
     for column, pictures in images.examples(columns, ROWS).items():

@@ -2,28 +2,28 @@
 
 import io
 import math
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image
 
+from binorm.experiments.common.decoding import ORIENTATION, decoded
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import (
     BrokenImageError,
     NotAnImageError,
     TooDeepImageError,
     TooLargeImageError,
-    eight_bits,
+    UnreadImageError,
     open_image,
 )
 
 MAX_PIXELS = 50_000_000
 WRITE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+SMALLER_FIRST = "make it smaller first, with `magick in.jpg -resize 7000x7000 out.jpg` (--size comes after decoding)"
 LONGEST_SIDE = {"JPEG": 65_535, "WEBP": 16_383}
-ORIENTATION = 0x0112  # among the EXIF tags
 # The tags of a TIFF file that say something of the picture; the others say where in the file its pixels are.
 TIFF_TAGS = {
     0x010E, 0x010F, 0x0110, ORIENTATION, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298, 0x8769, 0x8825,
@@ -39,32 +39,37 @@ class Picture:
     alpha: numpy.ndarray | None = None  # opacity, uint8 (H, W), if it has any transparency
     icc_profile: bytes | None = None  # of RGB, if there is one; sRGB is meant otherwise
     exif: bytes | None = None  # with the orientation 1, if there is any
+    frames: int = 1  # or pages of the file, of which this is the first
 
 
-def decode_picture(source: bytes | BinaryIO, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
+def decode_picture(
+    source: bytes | BinaryIO, name: str, max_pixels: int = MAX_PIXELS, way_out: str = "make it smaller"
+) -> Picture:
     """Decode a PNG, JPEG, WebP, BMP, TIFF, GIF or PPM, of which the first frame is taken.
 
     Args:
         source: the file's content, or the file.
         name: for messages.
         max_pixels: width times height, known before anything is decoded.
+        way_out: what to do with a larger picture.
 
     Raises:
-        UserError: for anything else, for damaged or truncated pictures, for larger ones, and for 32 bits a channel.
+        UserError: for anything else, for damaged or truncated pictures, for larger ones, for 32 bits a channel, and
+            for kinds that would come out wrong.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is looked at
-            # A picture that memory does not hold may be a whole one.
-            with open_image(source, max_pixels=max_pixels, reraise=(MemoryError,)) as image:
-                return _decoded(image)
+        # A picture that memory does not hold may be a whole one.
+        with open_image(source, max_pixels=max_pixels, reraise=(MemoryError,)) as image:
+            rgb, alpha, profile = decoded(image)
+            opacity = None if alpha is None else numpy.array(alpha)
+            return Picture(numpy.array(rgb), opacity, profile, _exif(image), _frames(image))
     except NotAnImageError as error:
-        raise UserError(f"{name} is not a picture (expected PNG, JPEG, WebP, BMP, TIFF, GIF or PPM)") from error
+        raise UserError(f"{name} is {error} (expected PNG, JPEG, WebP, BMP, TIFF, GIF or PPM)") from error
     except TooLargeImageError as error:
         size = f"{error.size} pixels, " * bool(error.size)
-        limit = f"more than the {max_pixels / 1e6:g} megapixels that are taken: make it smaller"
+        limit = f"more than the {max_pixels / 1e6:g} megapixels that are taken: {way_out}"
         raise UserError(f"{name} has {size}{limit}") from error
-    except TooDeepImageError as error:
+    except (TooDeepImageError, UnreadImageError) as error:
         raise UserError(f"{name} {error}") from error
     except BrokenImageError as error:
         raise UserError(f"{name} is damaged: {error}") from error
@@ -77,7 +82,7 @@ def read_picture(path: Path) -> Picture:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     with file:
-        return decode_picture(file, str(path))
+        return decode_picture(file, str(path), way_out=SMALLER_FIRST)
 
 
 def encode_picture(picture: Picture, file_format: str) -> bytes:
@@ -132,28 +137,12 @@ def resize_picture(picture: Picture, long_side: int) -> Picture:
         return numpy.array(Image.fromarray(array).resize(size, Image.Resampling.LANCZOS))
 
     alpha = None if picture.alpha is None else resized(picture.alpha)
-    return Picture(resized(picture.pixels), alpha, picture.icc_profile, picture.exif)
+    return replace(picture, pixels=resized(picture.pixels), alpha=alpha)
 
 
-def _decoded(image: Image.Image) -> Picture:
-    profile = image.info.get("icc_profile")
-    image.load()
-    exif = _take_exif(image)
-    image = eight_bits(image)
-    alpha = None
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        alpha = numpy.array(rgba.getchannel("A"))
-        if image.mode != "LA":  # which a grey profile may belong to
-            image = rgba
-    image, profile = _to_rgb(image, profile)
-    return Picture(numpy.array(image), alpha, profile, exif)
-
-
-def _take_exif(image: Image.Image) -> bytes | None:
-    """Turn a picture upright; its EXIF says so afterwards. Damaged EXIF is dropped: the picture is more than that."""
+def _exif(image: Image.Image) -> bytes | None:
+    """Of a loaded picture, for its upright pixels. Damaged EXIF is dropped: the picture is more than that."""
     try:
-        ImageOps.exif_transpose(image, in_place=True)
         exif = image.getexif()
         if image.format == "TIFF":
             for tag in set(exif) - TIFF_TAGS:
@@ -166,18 +155,9 @@ def _take_exif(image: Image.Image) -> bytes | None:
         return None
 
 
-def _to_rgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bytes | None]:
-    """Pixels in RGB, and the profile if it is one of RGB; one of CMYK or grey is used up."""
-    space = profile[16:20] if profile else b""
-    if profile and space == b"RGB " and image.mode != "CMYK":
-        return image.convert("RGB"), profile
-    bare = image.convert("L") if image.mode == "LA" else image
-    if profile and (space, bare.mode) in ((b"CMYK", "CMYK"), (b"GRAY", "L")):
-        try:
-            standard = ImageCms.createProfile("sRGB")
-            converted = ImageCms.profileToProfile(bare, io.BytesIO(profile), standard, outputMode="RGB")
-            if converted is not None:
-                return converted, None
-        except ImageCms.PyCMSError:  # a damaged profile: without it, colours are about right
-            pass
-    return bare.convert("RGB"), None
+def _frames(image: Image.Image) -> int:
+    """How many frames or pages a decoded picture's file has; the further pictures of an MPO are parts of its first."""
+    try:
+        return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
+    except Exception:  # later frames may be damaged
+        return 1

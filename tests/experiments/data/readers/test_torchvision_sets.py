@@ -1,4 +1,5 @@
 import inspect
+import io
 import shutil
 import zipfile
 from pathlib import Path
@@ -7,6 +8,7 @@ import numpy
 import pytest
 import torch
 import torchvision
+from photo_trees import encode, photograph
 from PIL import Image
 from torchvision_trees import write_eurosat, write_mnist, write_svhn, write_usps
 
@@ -72,6 +74,21 @@ def test_torchvision_offers_every_set_with_these_arguments(name):
     assert list(spec.splits) == list(spec.pictures)
     assert len(spec.names) in (0, spec.classes)
     assert "train" in spec.splits or list(spec.splits) == ["all"]
+
+
+def test_files_of_a_set_are_decoded_as_all_others(tmp_path):
+    write_eurosat(tmp_path)
+    turned = photograph(1, (64, 64))
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for file in tmp_path.rglob("*.jpg"):
+        file.write_bytes(encode(turned, exif=exif))
+    spec = TORCHVISION_SETS["eurosat"]
+    pixels = spec.load(tmp_path, 64).train.images[0].numpy()
+    upright = numpy.asarray(Image.open(io.BytesIO(encode(turned))).transpose(Image.Transpose.ROTATE_180))
+    assert numpy.array_equal(pixels, upright)
+    next(tmp_path.rglob("*.jpg")).write_bytes(b"\xff\x0a of JPEG XL")
+    assert next(each.fault for each in spec.examine(tmp_path) if each.fault).startswith("is a JPEG XL picture")
 
 
 def test_reads_svhn_as_published(tmp_path, no_decoding):

@@ -20,7 +20,6 @@ from binorm.experiments.data.batches.transforms import (
     CentreCrop,
     PaddedCrop,
     ResizedCrop,
-    ignore_metadata_warnings,
 )
 from binorm.experiments.data.dataset import Dataset, EncodedImage, EncodedSet, ImageSet
 from binorm.experiments.data.processes import Process, default_threads, this_process
@@ -114,7 +113,6 @@ class StreamedTrainingBatches:
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        ignore_metadata_warnings()
         with closing(self._decoded()) as decoded:
             for pictures, labels, _ in self._assembler.batches(decoded):
                 yield pictures, labels
@@ -182,7 +180,6 @@ class StreamedEvaluationBatches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, int]]:
         """Pictures, labels and count. Raises `UserError` for a picture that cannot be decoded."""
-        ignore_metadata_warnings()
         ahead = PREFETCH_BATCHES * self.batch_size
         with closing(in_threads(self._decode, self.images.pictures(None), self.threads, ahead)) as decoded:
             yield from self._assembler.batches(decoded)

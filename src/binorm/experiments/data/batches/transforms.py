@@ -1,7 +1,6 @@
 """What becomes of one encoded picture on its way into a batch: decode, crop and resize in one pass, flip."""
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +8,8 @@ from functools import partial
 import numpy
 from PIL import Image
 
-from binorm.experiments.common.images import in_rgb, open_image
+from binorm.experiments.common.decoding import DRAFTED, draft, in_rgb, upright_size
+from binorm.experiments.common.images import open_image
 
 AREA = (0.08, 1.0)  # of the picture; this and the next are those that networks for ImageNet are trained with
 ASPECT = (3 / 4, 4 / 3)
@@ -89,32 +89,25 @@ def resized_crop_box(random: numpy.random.Generator, width: int, height: int) ->
     return left, upper, left + w, upper + h
 
 
-def ignore_metadata_warnings() -> None:
-    """Silence Pillow about damaged EXIF and the like, of which ImageNet has some; the pixels are whole.
-
-    Filters belong to the process, not to a thread: this is for the thread that starts the others.
-    """
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-
-
 def cut(data: bytes, choose: Callable[[int, int], Box], size: int, sharpness: float) -> numpy.ndarray:
     """Decode a picture and bring the box that ``choose(width, height)`` names to ``size`` x ``size`` pixels.
 
     A JPEG is decoded at a half, a quarter or an eighth of its size where the box keeps ``sharpness * size`` pixels a
-    side. EXIF's orientation is ignored, as published accuracies on ImageNet have it.
+    side. The picture, and so the box, is upright.
     """
+    scale = 1.0
     with open_image(data) as image:
-        box = choose(*image.size)
-        enough = [
-            math.ceil(side * sharpness * size / (end - start))
-            for side, start, end in zip(image.size, box[:2], box[2:], strict=True)
-        ]
-        before = image.width
-        draft = image.draft(None, (enough[0], enough[1]))
-        image.load()
-        pixels = in_rgb(image)
-    if draft:
-        scale = draft[1][2] / before
+        pixels = None if image.format in DRAFTED else in_rgb(image)
+        whole = upright_size(image) if pixels is None else pixels.size
+        box = choose(*whole)
+        if pixels is None:
+            width, height = (
+                math.ceil(side * sharpness * size / (end - start))
+                for side, start, end in zip(whole, box[:2], box[2:], strict=True)
+            )
+            scale = draft(image, (width, height))
+            pixels = in_rgb(image)
+    if scale != 1:
         box = (box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale)
     if box == (0, 0, size, size) == (0, 0, *pixels.size):
         return numpy.asarray(pixels)

@@ -15,7 +15,7 @@ from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.readers.image_folder import DecodedSplit
 
 Splits = dict[str, DecodedSplit]
-VERSION = 2  # of what is decoded and how: pixels of another version are not taken
+VERSION = 3  # of what is decoded and how: pixels of another version are not taken
 
 
 def cache_folder() -> Path:

@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from binorm.experiments.common.decoding import in_rgb
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.images import BrokenImageError, eight_bits, open_image
+from binorm.experiments.common.images import BrokenImageError, open_image
 from binorm.experiments.data.dataset import Dataset, EncodedSet, ImageSet
 from binorm.experiments.data.readers.image_folder import Labelled
 from binorm.experiments.data.trees.file_tree import FileTree
@@ -47,9 +48,7 @@ def examine_bytes(split: str, name: str, label: int, data: bytes) -> Examined:
     """Decode one encoded picture to its last pixel."""
     try:
         with open_image(data) as picture:
-            picture.load()
-            eight_bits(picture)
-            return Examined(split, name, label, digest(data), picture.size)
+            return Examined(split, name, label, digest(data), in_rgb(picture).size)
     except BrokenImageError as error:
         return Examined(split, name, label, digest(data), (0, 0), str(error))
 

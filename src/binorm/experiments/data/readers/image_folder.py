@@ -8,8 +8,9 @@ import numpy
 import torch
 from PIL import Image
 
+from binorm.experiments.common.decoding import in_rgb
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.images import BrokenImageError, in_rgb, open_image
+from binorm.experiments.common.images import BrokenImageError, open_image
 from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.domains import few
@@ -126,7 +127,7 @@ class WrongSizeError(Exception):
 
 
 def decode(data: bytes, size: tuple[int, int], resize: bool = False) -> numpy.ndarray:
-    """The pixels of one encoded picture, uint8, (height, width, 3).
+    """The pixels of one encoded picture, upright, uint8, (height, width, 3).
 
     Raises:
         BrokenImageError: if it cannot be decoded.
@@ -134,8 +135,11 @@ def decode(data: bytes, size: tuple[int, int], resize: bool = False) -> numpy.nd
     """
     with open_image(data) as image:
         own = image.size
-        if own == size:
-            return numpy.asarray(in_rgb(image))
-        if resize:
-            return numpy.asarray(in_rgb(image).resize(size, Image.Resampling.BILINEAR))
-    raise WrongSizeError(f"{own[0]}x{own[1]}")  # known from the header: nothing large is ever decoded
+        if resize or own in (size, size[::-1]):  # known from the header: nothing large is ever decoded without need
+            pixels = in_rgb(image)
+            own = pixels.size
+            if own == size:
+                return numpy.asarray(pixels)
+            if resize:
+                return numpy.asarray(pixels.resize(size, Image.Resampling.BILINEAR))
+    raise WrongSizeError(f"{own[0]}x{own[1]}")

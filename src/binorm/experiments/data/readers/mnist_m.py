@@ -19,8 +19,9 @@ from pathlib import PurePosixPath
 
 import numpy
 
+from binorm.experiments.common.decoding import in_rgb
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.images import BrokenImageError, in_rgb, open_image
+from binorm.experiments.common.images import BrokenImageError, open_image
 from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.data.trees.file_tree import FileTree
 

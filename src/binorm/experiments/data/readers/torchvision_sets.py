@@ -15,9 +15,10 @@ import numpy
 import torch
 from PIL import Image, ImageOps
 
+from binorm.experiments.common.decoding import in_rgb
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import write_text_atomically
-from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
+from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD, open_image
 from binorm.experiments.data.dataset import TEST_SHARE, Dataset, ImageSet, hold_out
 from binorm.experiments.data.readers import torchvision_places
 from binorm.experiments.data.readers.cache import Splits, cache_folder, cached
@@ -137,7 +138,16 @@ def _open_sources(spec: TorchvisionSet, path: Path) -> Iterator[dict[str, Any]]:
                 f"torchvision cannot read {spec.name} in {path} ({error}): delete it and get it again. "
                 f"{_ways_out(spec, path)}"
             ) from error
+        for source in sources.values():
+            if hasattr(source, "loader"):
+                source.loader = _load
         yield sources
+
+
+def _load(path: str | Path) -> Image.Image:
+    """A file of a set as every other picture is decoded, in place of torchvision's way."""
+    with open_image(Path(path).read_bytes()) as picture:
+        return in_rgb(picture)
 
 
 def _offline(spec: TorchvisionSet) -> dict[str, dict[str, object]]:
@@ -174,7 +184,7 @@ def _examine(spec: TorchvisionSet, split: str, source: Any, index: int) -> Exami
     file = _file_name(source, split, index)
     try:
         picture, label = source[index]
-        content = digest(picture.convert("RGB").tobytes())
+        content = digest(in_rgb(picture).tobytes())
         return Examined(split, file, int(label) - spec.first_label, content, picture.size)
     except Exception as error:  # torchvision and Pillow raise nearly anything for damaged files
         return Examined(split, file, -1, b"", (0, 0), str(error) or type(error).__name__)
@@ -188,7 +198,7 @@ def _decode(spec: TorchvisionSet, split: str, source: Any, size: int, path: Path
         try:
             picture, label = source[index]
             picture = picture.transpose(Image.Transpose.TRANSPOSE) if spec.transposed else picture
-            images[len(labels)] = numpy.asarray(_fitted(picture.convert("RGB"), size))
+            images[len(labels)] = numpy.asarray(_fitted(in_rgb(picture), size))
             label = int(label) - spec.first_label
         except Exception as error:  # torchvision and Pillow raise nearly anything for damaged files
             file = _file_name(source, split, index)

@@ -18,7 +18,7 @@ from binorm.experiments.common.images import BrokenImageError
 from binorm.experiments.common.picture_names import is_picture
 from binorm.experiments.common.threads import in_threads
 from binorm.experiments.data.batches.seeds import picture_generator
-from binorm.experiments.data.batches.transforms import Box, cut, ignore_metadata_warnings
+from binorm.experiments.data.batches.transforms import Box, cut
 from binorm.experiments.data.processes import default_threads
 from binorm.experiments.data.readers.encoded import read_encoded
 from binorm.experiments.data.trees.file_tree import FileTree, lasting_tree, no_pictures, remarks_on
@@ -101,7 +101,6 @@ class PhotographBatches:
 
     def __iter__(self) -> Iterator[Tensor]:
         """Pictures (batch_size, 3, image_size, image_size), RGB in [0, 1], channels_last."""
-        ignore_metadata_warnings()
         size, count = self.recipe.batch_size, self.recipe.batch_size * self.recipe.period
         positions = range(self.period * count, (self.period + 1) * count)
         with closing(in_threads(self._part, positions, default_threads(), PREFETCH_BATCHES * size)) as parts:

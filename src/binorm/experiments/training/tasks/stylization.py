@@ -11,8 +11,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from binorm import param_groups
+from binorm.experiments.common.decoding import in_rgb
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.images import BrokenImageError, in_rgb, open_image
+from binorm.experiments.common.images import BrokenImageError, open_image
 from binorm.experiments.common.run_files import SAMPLES_FOLDER, STYLE_FILE
 from binorm.experiments.recipes.stylization import StylizationRecipe
 from binorm.experiments.style.network import STYLE_NORMS, StyleNetwork
@@ -219,10 +220,11 @@ def read_style_image(path: Path, short_side: int) -> Tensor:
         raise UserError(f"cannot read the style picture {path}: {error.strerror or error}: check --style") from error
     try:
         with open_image(data) as image:
-            scale = short_side / min(image.size)
-            size = (max(short_side, round(scale * image.width)), max(short_side, round(scale * image.height)))
+            style = in_rgb(image)
+            scale = short_side / min(style.size)
+            size = (max(short_side, round(scale * style.width)), max(short_side, round(scale * style.height)))
             pixels = torch.frombuffer(
-                bytearray(in_rgb(image).resize(size, Image.Resampling.LANCZOS).tobytes()), dtype=torch.uint8
+                bytearray(style.resize(size, Image.Resampling.LANCZOS).tobytes()), dtype=torch.uint8
             )
     except BrokenImageError as error:
         raise UserError(f"the style picture {path} cannot be decoded ({error}): check --style") from error
