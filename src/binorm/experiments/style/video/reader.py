@@ -1,13 +1,19 @@
-"""Videos as upright frames with their times, and the packets of their sound and subtitles between them."""
+"""Videos as upright frames with their times, and the packets of their other streams between them."""
 
+import shlex
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.style.picture_files import MAX_PIXELS
-from binorm.experiments.style.video.frames import FrameForm, TimedFrame
+from binorm.experiments.style.video.colours import check_colours
+from binorm.experiments.style.video.deinterlace import Deinterlacer
+from binorm.experiments.style.video.frames import FrameForm, TimedFrame, over_white
+from binorm.experiments.style.video.not_a_video import what_it_is
+from binorm.experiments.style.video.remarks import Remarks
+from binorm.experiments.style.video.wholeness import Extent, extent_of
 
 if TYPE_CHECKING:
     import av
@@ -17,7 +23,8 @@ CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,flv,live_flv,ogg,asf,gif,apng,"
     "mxf,nut,dv,rm,wtv,y4m,yuv4mpegpipe"
 )
-MISSING = 0.1  # share of the duration that may be absent before a file counts as cut off
+MISSING = 0.1  # share of the stated duration that may be absent where nothing else tells the end
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own pass over the transparency
 
 
 def require_av() -> Any:
@@ -29,12 +36,18 @@ def require_av() -> Any:
     return av
 
 
+def open_container(file: BinaryIO) -> Any:
+    """PyAV's container for an open file; raises what PyAV raises."""
+    return require_av().open(file, options={"format_whitelist": CONTAINERS}, metadata_errors="replace")
+
+
 class Decoded(NamedTuple):
-    """Packets of other streams, the decoded frame after them (none at the end), and its time."""
+    """Packets of other streams, the decoded frame after them (none at the end), and its time and duration."""
 
     packets: "list[av.Packet[Any]]"
     frame: "av.VideoFrame | None" = None
     time: int = 0
+    duration: int = 0
 
 
 class Step(NamedTuple):
@@ -45,39 +58,46 @@ class Step(NamedTuple):
 
 
 class VideoReader:
-    """An open video: its first video stream, with sound and subtitles as packets.
+    """An open video: its first video stream, with the packets of sound, subtitles and data.
 
-    ``stream`` is the video, ``others`` are sound and subtitles, and ``form`` is that of the first frame, once there was
-    one.
+    ``stream`` is the video, ``others`` are streams to be copied, ``form`` is that of the first frame, once there was one,
+    and ``remarks`` is what its user should know of it.
 
     Raises:
-        UserError: if the file is missing, no video, damaged, or its frames have more than `MAX_PIXELS` pixels.
+        UserError: if the file is missing, no video, cut, encrypted, damaged, its colours are not those of ordinary
+            video, or its frames have more than `MAX_PIXELS` pixels.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.form: FrameForm | None = None
-        av = require_av()
+        self.remarks = Remarks()
+        require_av()
         try:
             self._file = path.open("rb")
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}") from error
         try:
-            self.container = av.open(self._file, options={"format_whitelist": CONTAINERS}, metadata_errors="replace")
-        except (av.FFmpegError, OSError, ValueError) as error:
+            self._extent = self._checked_extent()
+            self.container = self._opened()
+        except BaseException:
             self._file.close()
-            raise UserError(
-                f"{path} is no video that can be read: expected .mp4, .mov, .mkv, .webm or the like, and the whole file"
-            ) from error
+            raise
         try:
             self.stream = self._video_stream()
-            self._check_size(self.stream.codec_context.width, self.stream.codec_context.height)
+            context = self.stream.codec_context
+            self._check_size(context.width, context.height)
+            check_colours(path, int(context.colorspace), int(context.color_trc))
+            if self._extent.whole is False:
+                raise self._cut()
         except BaseException:
             self.close()
             raise
         self.stream.thread_type = "AUTO"
-        self._reformatter = av.video.reformatter.VideoReformatter()
-        self.others = [each for each in self.container.streams if each.type in ("audio", "subtitle")]
+        self._reformatter = require_av().video.reformatter.VideoReformatter()
+        self._alpha_decoder = self._with_alpha()
+        kinds = ("audio", "subtitle", "data")
+        self.others = [each for each in self.container.streams if each.type in kinds and not self._is_chapters(each)]
 
     def __enter__(self) -> Self:
         return self
@@ -108,43 +128,111 @@ class VideoReader:
         seconds = self._seconds()
         return round(seconds * self.rate) if seconds else None
 
+    @property
+    def chapters(self) -> list[Any]:
+        """Chapters as PyAV gives them; none where it is too old for that."""
+        chapters: Any = getattr(self.container, "chapters", list)
+        return list(chapters())
+
     def decoded(self) -> Iterator[Decoded]:
         """Every frame in the order of its time, each with the packets before it; then the packets after the last."""
         av = require_av()
         packets: list[Any] = []
         last, end = None, 0.0
+        deinterlacer = Deinterlacer(self.time_base)
         try:
             for packet in self.container.demux([self.stream, *self.others]):
-                if packet.pts is not None:
+                if packet.pts is not None and packet.stream.type in ("video", "audio"):
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 if packet.stream is not self.stream:
                     if packet.dts is not None:
                         packets.append(packet)
                     continue
-                for frame in packet.decode():
-                    self._check_size(frame.width, frame.height)
-                    last = self._time(frame, last)
-                    yield Decoded(packets, frame, last)
+                frames = [each for frame in self._decode(packet, end) for each in deinterlacer(frame)]
+                if packet.dts is None:  # the end
+                    frames += deinterlacer.finish()
+                for frame in frames:
+                    ticks = (frame.time_base or self.time_base) / self.time_base
+                    last = self._time(frame, ticks, last)
+                    yield Decoded(packets, frame, last, round((frame.duration or 0) * ticks))
                     packets = []
         except av.FFmpegError as error:
             raise UserError(f"{self.path} is damaged at about {end:.1f} s ({error.strerror}): get it again") from error
         if last is None:
             raise UserError(f"{self.path} holds no frame that can be decoded: it is damaged, get it again")
+        self.remarks.interlaced = deinterlacer.count
         self._check_end(end)
         yield Decoded(packets)
 
     def to_rgb(self, decoded: Decoded) -> Step:
         """A decoded frame as upright RGB of the first frame's size; for one thread."""
-        packets, frame, time = decoded
+        packets, frame, time, duration = decoded
         if frame is None:
             return Step(packets, None)
         form = FrameForm.of(frame)
         self.form = first = self.form or form
+        is_clear = frame.format.has_palette or any(each.is_alpha for each in frame.format.components)
         rgb = self._reformatter.reformat(
-            frame, first.width, first.height, "rgb24", src_colorspace=form.known_matrix, dst_color_range=2
+            frame,
+            first.width,
+            first.height,
+            "rgba" if is_clear else "rgb24",
+            src_colorspace=form.known_matrix,
+            dst_color_range=2,
         )
-        pixels = first.turned(rgb.to_ndarray())
-        return Step(packets, TimedFrame(pixels, time, int(frame.duration or 0)))
+        pixels = rgb.to_ndarray()
+        if is_clear:
+            pixels, seen_through = over_white(pixels)
+            self.remarks.transparent |= seen_through
+        return Step(packets, TimedFrame(first.turned(pixels), time, duration))
+
+    def _checked_extent(self) -> Extent:
+        """What the container says of its end; raises a `UserError` for what is no video, or encrypted."""
+        try:
+            start = self._file.read(512)
+            extent = extent_of(self._file)
+            self._file.seek(0)
+        except OSError as error:
+            raise UserError(f"cannot read {self.path}: {error.strerror}") from error
+        if kind := what_it_is(start):
+            raise UserError(f"{self.path} is no video that can be read: it is {kind}")
+        if extent.encrypted:
+            raise UserError(f"{self.path} is encrypted, and cannot be drawn without its key: give a copy that is not")
+        return extent
+
+    def _opened(self) -> Any:
+        try:
+            return open_container(self._file)
+        except (require_av().FFmpegError, OSError, ValueError) as error:
+            if self._extent.whole is False:
+                raise UserError(
+                    f"{self.path} is no video that can be read: it is cut off, or its recording was not finished "
+                    f"({self._extent.reason}); get it again"
+                ) from error
+            raise UserError(
+                f"{self.path} is no video that can be read: expected .mp4, .mov, .mkv, .webm or the like, and the "
+                "whole file"
+            ) from error
+
+    def _decode(self, packet: Any, end: float) -> "list[av.VideoFrame]":
+        """The frames that a packet completes. Of broadcasts, packets that make no sense are passed over."""
+        try:
+            if self._alpha_decoder is None:
+                frames = packet.decode()
+            else:
+                frames = self._alpha_decoder.decode(packet if packet.size else None)
+        except require_av().FFmpegError:
+            if not self._extent.endless:
+                raise
+            self.remarks.undecodable.append(end)
+            return []
+        for frame in frames:
+            self._check_size(frame.width, frame.height)
+            side_data: Any = frame.side_data
+            dolby_vision = any(side_data.get(f"DOVI_{name}") is not None for name in ("METADATA", "RPU_BUFFER"))
+            check_colours(self.path, int(frame.colorspace), int(frame.color_trc), dolby_vision)
+            self.remarks.damaged += frame.is_corrupt
+        return list(frames)
 
     def _check_size(self, width: int, height: int) -> None:
         """Raise a `UserError` for frames that are too large."""
@@ -156,25 +244,69 @@ class VideoReader:
 
     def _video_stream(self) -> Any:
         av = require_av()
-        covers = av.stream.Disposition.attached_pic
-        streams = [each for each in self.container.streams.video if not each.disposition & covers]
+        kinds = av.stream.Disposition
+        videos = self.container.streams.video
+        streams = [each for each in videos if not each.disposition & kinds.attached_pic]
+        streams.sort(key=lambda each: not each.disposition & kinds.default)
         if not streams:
             raise UserError(f"{self.path} has no video stream: is it sound alone?")
         if streams[0].codec_context is None:
             raise UserError(f"{self.path} holds video in a format that cannot be decoded: convert it to H.264 first")
+        self.remarks.other_videos = len(streams) - 1
+        self.remarks.covers = len(videos) - len(streams)
         return streams[0]
 
-    def _time(self, frame: "av.VideoFrame", last: int | None) -> int:
+    def _with_alpha(self) -> Any:
+        """A decoder that keeps transparency which lies beside the frames, or None where the stream's own does."""
+        metadata = {name.lower(): value for name, value in self.stream.metadata.items()}
+        name = ALPHA_DECODERS.get(self.stream.codec_context.name, "")
+        if metadata.get("alpha_mode") != "1" or not name:
+            return None
+        self.remarks.transparent = True
+        av = require_av()
+        return av.CodecContext.create(name, "r") if name in av.codecs_available else None
+
+    def _is_chapters(self, stream: Any) -> bool:
+        """Whether a stream is how QuickTime files store chapters."""
+        return stream.type == "data" and bool(self.chapters) and "text" in getattr(stream, "codec_tag", "text")
+
+    def _time(self, frame: "av.VideoFrame", ticks: Fraction, last: int | None) -> int:
         """A frame's time; where a file has none, or goes backwards, the next that fits."""
         if frame.pts is None:
             return 0 if last is None else last + max(1, round(1 / (self.rate * self.time_base)))
-        return int(frame.pts) if last is None else max(int(frame.pts), last + 1)
+        time = round(frame.pts * ticks)
+        return time if last is None else max(time, last + 1)
 
     def _seconds(self) -> float | None:
         return self.container.duration / 1e6 if self.container.duration else None
 
+    def _cut(self) -> UserError:
+        """The error of a video that lacks its end: what is there, and how to go on with that."""
+        frames, end, start = 0, 0.0, (self.container.start_time or 0) / 1e6
+        try:
+            for packet in self.container.demux(self.stream):
+                if packet.size and packet.pts is not None and not packet.is_corrupt:
+                    frames += 1
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - start)
+        except (require_av().FFmpegError, OSError):
+            pass
+        known = int(self.stream.frames or 0)  # by the tables of the container
+        of_frames = f" of {known:,}" if known > frames else ""
+        of_seconds = f" of {self._extent.seconds:.1f}" if self._extent.seconds else ""
+        names = shlex.quote(self.path.name), shlex.quote(f"{self.path.stem}-rest.mkv")
+        return UserError(
+            f"{self.path} is cut off: it holds {frames:,}{of_frames} frames ({end:.1f}{of_seconds} seconds), and "
+            f"{self._extent.reason}; get it again, or give what is there, after 'ffmpeg -fflags +discardcorrupt -i "
+            f"{names[0]} -map 0 -c copy {names[1]}'"
+        )
+
     def _check_end(self, end: float) -> None:
-        seconds = self._seconds()
+        """Compare the end with the one that the container states, where its bytes did not tell it."""
+        if self._extent.whole is not None:
+            return
         start = (self.container.start_time or 0) / 1e6
-        if seconds and end - start < (1 - MISSING) * seconds - 2 / float(self.rate):
+        seconds, slack = self._extent.seconds, 2 / float(self.rate)
+        if seconds and end - start < (1 - MISSING) * seconds - slack:
             raise UserError(f"{self.path} ends at {end - start:.1f} s of {seconds:.1f} s: it is cut off, get it again")
+        if not seconds or end - start < seconds - slack:
+            self.remarks.uncertain = self._extent.reason

@@ -1,4 +1,4 @@
-"""Stylized frames as a video file, beside the sound and subtitles of the video they come from."""
+"""Stylized frames as a video file, beside the other streams and the chapters of the video they come from."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.style.video.containers import FORMATS, fits
 from binorm.experiments.style.video.frames import FrameForm, TimedFrame
 from binorm.experiments.style.video.reader import VideoReader, require_av
 
 if TYPE_CHECKING:
     import av
 
-FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 OPTIONS = {
     "libx264": {"crf": "18", "preset": "faster"},
     "libvpx-vp9": {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"},
@@ -32,9 +32,9 @@ def check_target(target: Path) -> None:
 class VideoWriter:
     """Encodes frames into an open, seekable file.
 
-    ``target`` names the container by its suffix, and the file in messages. Time base, colours, sound and subtitles are
-    those of the ``reader``, whose frames have the ``form``. ``left_out`` are streams that the container cannot hold, in
-    words.
+    ``target`` names the container by its suffix, and the file in messages. Time base, colours, chapters and streams
+    that are copied are those of the ``reader``, whose frames have the ``form``. ``left_out`` are streams that the new
+    video cannot hold, in words.
 
     Raises:
         UserError: if the container cannot hold the sound as it is, or no encoder is at hand.
@@ -47,13 +47,15 @@ class VideoWriter:
         self._form = form
         self._reformatter = av.video.reformatter.VideoReformatter()
         self._durations: dict[int, int] = {}
-        self.left_out: list[str] = []
+        self.left_out = list(reader.remarks.left_out())
         self.size = (0, 0)
         self._container = av.open(file, "w", format=FORMATS[target.suffix.lower()])
         self._container.metadata.update(_kept(reader.container.metadata))
         self._codec = _encoder(target)
         self._stream = self._add_video()
         self._copies = {each.index: copy for each in reader.others if (copy := self._add_copy(each))}
+        self._add_attachments()
+        self._add_chapters()
         with self._explaining():
             self._container.start_encoding()
 
@@ -119,20 +121,38 @@ class VideoWriter:
         return stream
 
     def _add_copy(self, source: Any) -> Any:
-        """A stream for packets as they are; None for subtitles that the container cannot hold."""
-        name = source.codec_context.name if source.codec_context else "an unknown format"
-        try:
-            copy = self._container.add_stream_from_template(source)
-        except ValueError as error:
-            if source.type == "subtitle":
-                self.left_out.append(f"subtitles ({name})")
-                return None
-            raise UserError(
-                f"{self._target.suffix} cannot hold the sound of {self._reader.path} ({name}) as it is: write "
-                f"{self._other_formats()}"
-            ) from error
+        """A stream for packets as they are; None for what is no sound and does not fit into the container."""
+        if not fits(source, self._target.suffix.lower()):
+            if source.type == "audio":
+                raise UserError(
+                    f"{self._target.suffix} cannot hold the sound of {self._reader.path} ({_codec_name(source)}) as it "
+                    f"is: write {self._other_formats()}"
+                )
+            self.left_out.append(f"{'subtitles' if source.type == 'subtitle' else 'data'} ({_codec_name(source)})")
+            return None
+        copy = self._container.add_stream_from_template(source)
         copy.metadata.update(_kept(source.metadata))
+        copy.disposition = source.disposition
         return copy
+
+    def _add_attachments(self) -> None:
+        """Copy fonts and the like into Matroska files."""
+        for source in self._reader.container.streams:
+            if source.type != "attachment":
+                continue
+            try:
+                if FORMATS[self._target.suffix.lower()] != "matroska":
+                    raise ValueError("no attachments in it")
+                self._container.add_attachment(source.name or "attachment", source.mimetype or "", source.data)
+            except (AttributeError, TypeError, ValueError, require_av().FFmpegError):  # of older PyAVs too
+                self.left_out.append(f"an attachment ({source.metadata.get('filename', source.name or 'unnamed')})")
+
+    def _add_chapters(self) -> None:
+        if chapters := self._reader.chapters:
+            try:
+                self._container.set_chapters(chapters)
+            except (AttributeError, ValueError):
+                self.left_out.append(f"its {len(chapters)} chapters")
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
@@ -142,7 +162,7 @@ class VideoWriter:
         except require_av().FFmpegError as error:
             if isinstance(error, OSError):
                 raise
-            size, others = "x".join(map(str, self.size)), [each.codec_context.name for each in self._copies.values()]
+            size, others = "x".join(map(str, self.size)), [_codec_name(each) for each in self._copies.values()]
             raise UserError(
                 f"cannot write {self._target} ({' and '.join([f'{size} pixels by {self._codec}', *others])}): "
                 f"{error.strerror}; try {self._other_formats()}"
@@ -159,6 +179,14 @@ def _encoder(target: Path) -> str:
         if name in available:
             return name
     raise UserError(f"cannot write {target}: this PyAV has no encoder {' or '.join(choices)}; write .mp4 or .mkv")
+
+
+def _codec_name(stream: Any) -> str:
+    """How FFmpeg calls the codec of a stream; of data, what the file calls it."""
+    context = getattr(stream, "codec_context", None)
+    name = context.name if context else getattr(stream, "name", None)
+    tag = getattr(stream, "codec_tag", "").strip("\0 ")
+    return str((tag if tag.isprintable() and stream.type == "data" else "") or name or "an unknown format")
 
 
 def _kept(metadata: dict[str, str]) -> dict[str, str]:
