@@ -60,8 +60,8 @@ class Step(NamedTuple):
 class VideoReader:
     """An open video: its first video stream, with the packets of sound, subtitles and data.
 
-    ``stream`` is the video, ``others`` are streams to be copied, ``form`` is that of the first frame, once there was one,
-    and ``remarks`` is what its user should know of it.
+    ``stream`` is the video, ``others`` are streams to be copied, ``form`` is that of the first frame, once there was
+    one, and ``remarks`` are what its user should know of it.
 
     Raises:
         UserError: if the file is missing, no video, cut, encrypted, damaged, its colours are not those of ordinary
