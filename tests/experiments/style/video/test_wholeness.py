@@ -130,7 +130,7 @@ def test_scrambled_packets_are_known(whole):
 def test_an_encrypted_matroska_is_known_by_its_tracks(whole):
     data = whole("mkv index first")
     encodings = b"\x6d\x80\x8a\x62\x40\x87\x50\x35\x84\x47\xe1\x81\x05"  # encryption by AES
-    at = data.index(b"\x16\x54\xae\x6b")
+    at = data.rindex(b"\x16\x54\xae\x6b")  # the first is in a table of contents
     track = data.index(b"\xae", at + 5)
     assert not _extent(data).encrypted
     # Over the beginning of the track's own content: what is behind is passed over as an unknown element.

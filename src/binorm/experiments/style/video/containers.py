@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from binorm.experiments.style.video.reader import open_container, require_av
+from binorm.experiments.style.video.opening import open_container, require_av
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 ANY = ".mkv"  # what takes nearly everything
@@ -27,6 +27,8 @@ def target_suffix(source: Path) -> str:
 def fits(stream: Any, suffix: str) -> bool:
     """Whether packets of a stream can be copied into a container: by writing the head of one."""
     av = require_av()
+    if stream.type == "data" and not getattr(stream, "name", None):  # which some containers take, and then fail
+        return False
     container = av.open(io.BytesIO(), "w", format=FORMATS[suffix])
     try:
         container.add_stream_from_template(stream)

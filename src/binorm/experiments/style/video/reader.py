@@ -1,44 +1,24 @@
 """Videos as upright frames with their times, and the packets of their other streams between them."""
 
-import shlex
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.style.picture_files import MAX_PIXELS
 from binorm.experiments.style.video.colours import check_colours
 from binorm.experiments.style.video.deinterlace import Deinterlacer
 from binorm.experiments.style.video.frames import FrameForm, TimedFrame, over_white
-from binorm.experiments.style.video.not_a_video import what_it_is
+from binorm.experiments.style.video.opening import cut_off, open_video, require_av, video_streams
 from binorm.experiments.style.video.remarks import Remarks
-from binorm.experiments.style.video.wholeness import Extent, extent_of
 
 if TYPE_CHECKING:
     import av
 
-# What is read as a video. Not among them: playlists, which name other files, and pictures or text taken for a video.
-CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,flv,live_flv,ogg,asf,gif,apng,"
-    "mxf,nut,dv,rm,wtv,y4m,yuv4mpegpipe"
-)
 MISSING = 0.1  # share of the stated duration that may be absent where nothing else tells the end
+NEVER_READ = 48  # AVDISCARD_ALL
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own pass over the transparency
-
-
-def require_av() -> Any:
-    """PyAV; raises a `UserError` where it is not installed."""
-    try:
-        import av
-    except ImportError as error:
-        raise UserError("videos need PyAV: pip install 'binorm[style]'") from error
-    return av
-
-
-def open_container(file: BinaryIO) -> Any:
-    """PyAV's container for an open file; raises what PyAV raises."""
-    return require_av().open(file, options={"format_whitelist": CONTAINERS}, metadata_errors="replace")
 
 
 class Decoded(NamedTuple):
@@ -78,8 +58,7 @@ class VideoReader:
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}") from error
         try:
-            self._extent = self._checked_extent()
-            self.container = self._opened()
+            self.container, self._extent = open_video(path, self._file)
         except BaseException:
             self._file.close()
             raise
@@ -89,15 +68,14 @@ class VideoReader:
             self._check_size(context.width, context.height)
             check_colours(path, int(context.colorspace), int(context.color_trc))
             if self._extent.whole is False:
-                raise self._cut()
+                raise cut_off(path, self.container, self.stream, self._extent)
         except BaseException:
             self.close()
             raise
         self.stream.thread_type = "AUTO"
         self._reformatter = require_av().video.reformatter.VideoReformatter()
         self._alpha_decoder = self._with_alpha()
-        kinds = ("audio", "subtitle", "data")
-        self.others = [each for each in self.container.streams if each.type in kinds and not self._is_chapters(each)]
+        self.others = [each for each in self.container.streams if _is_copied(each)]
 
     def __enter__(self) -> Self:
         return self
@@ -186,34 +164,6 @@ class VideoReader:
             self.remarks.transparent |= seen_through
         return Step(packets, TimedFrame(first.turned(pixels), time, duration))
 
-    def _checked_extent(self) -> Extent:
-        """What the container says of its end; raises a `UserError` for what is no video, or encrypted."""
-        try:
-            start = self._file.read(512)
-            extent = extent_of(self._file)
-            self._file.seek(0)
-        except OSError as error:
-            raise UserError(f"cannot read {self.path}: {error.strerror}") from error
-        if kind := what_it_is(start):
-            raise UserError(f"{self.path} is no video that can be read: it is {kind}")
-        if extent.encrypted:
-            raise UserError(f"{self.path} is encrypted, and cannot be drawn without its key: give a copy that is not")
-        return extent
-
-    def _opened(self) -> Any:
-        try:
-            return open_container(self._file)
-        except (require_av().FFmpegError, OSError, ValueError) as error:
-            if self._extent.whole is False:
-                raise UserError(
-                    f"{self.path} is no video that can be read: it is cut off, or its recording was not finished "
-                    f"({self._extent.reason}); get it again"
-                ) from error
-            raise UserError(
-                f"{self.path} is no video that can be read: expected .mp4, .mov, .mkv, .webm or the like, and the "
-                "whole file"
-            ) from error
-
     def _decode(self, packet: Any, end: float) -> "list[av.VideoFrame]":
         """The frames that a packet completes. Of broadcasts, packets that make no sense are passed over."""
         try:
@@ -243,17 +193,13 @@ class VideoReader:
             )
 
     def _video_stream(self) -> Any:
-        av = require_av()
-        kinds = av.stream.Disposition
-        videos = self.container.streams.video
-        streams = [each for each in videos if not each.disposition & kinds.attached_pic]
-        streams.sort(key=lambda each: not each.disposition & kinds.default)
+        streams = video_streams(self.container)
         if not streams:
             raise UserError(f"{self.path} has no video stream: is it sound alone?")
         if streams[0].codec_context is None:
             raise UserError(f"{self.path} holds video in a format that cannot be decoded: convert it to H.264 first")
         self.remarks.other_videos = len(streams) - 1
-        self.remarks.covers = len(videos) - len(streams)
+        self.remarks.covers = len(self.container.streams.video) - len(streams)
         return streams[0]
 
     def _with_alpha(self) -> Any:
@@ -266,10 +212,6 @@ class VideoReader:
         av = require_av()
         return av.CodecContext.create(name, "r") if name in av.codecs_available else None
 
-    def _is_chapters(self, stream: Any) -> bool:
-        """Whether a stream is how QuickTime files store chapters."""
-        return stream.type == "data" and bool(self.chapters) and "text" in getattr(stream, "codec_tag", "text")
-
     def _time(self, frame: "av.VideoFrame", ticks: Fraction, last: int | None) -> int:
         """A frame's time; where a file has none, or goes backwards, the next that fits."""
         if frame.pts is None:
@@ -279,26 +221,6 @@ class VideoReader:
 
     def _seconds(self) -> float | None:
         return self.container.duration / 1e6 if self.container.duration else None
-
-    def _cut(self) -> UserError:
-        """The error of a video that lacks its end: what is there, and how to go on with that."""
-        frames, end, start = 0, 0.0, (self.container.start_time or 0) / 1e6
-        try:
-            for packet in self.container.demux(self.stream):
-                if packet.size and packet.pts is not None and not packet.is_corrupt:
-                    frames += 1
-                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - start)
-        except (require_av().FFmpegError, OSError):
-            pass
-        known = int(self.stream.frames or 0)  # by the tables of the container
-        of_frames = f" of {known:,}" if known > frames else ""
-        of_seconds = f" of {self._extent.seconds:.1f}" if self._extent.seconds else ""
-        names = shlex.quote(self.path.name), shlex.quote(f"{self.path.stem}-rest.mkv")
-        return UserError(
-            f"{self.path} is cut off: it holds {frames:,}{of_frames} frames ({end:.1f}{of_seconds} seconds), and "
-            f"{self._extent.reason}; get it again, or give what is there, after 'ffmpeg -fflags +discardcorrupt -i "
-            f"{names[0]} -map 0 -c copy {names[1]}'"
-        )
 
     def _check_end(self, end: float) -> None:
         """Compare the end with the one that the container states, where its bytes did not tell it."""
@@ -310,3 +232,13 @@ class VideoReader:
             raise UserError(f"{self.path} ends at {end - start:.1f} s of {seconds:.1f} s: it is cut off, get it again")
         if not seconds or end - start < seconds - slack:
             self.remarks.uncertain = self._extent.reason
+
+
+def _is_copied(stream: Any) -> bool:
+    """Whether packets are taken: not those by which QuickTime files store chapters and the time code of the start.
+
+    Of both, the container tells by other means, and they are written anew.
+    """
+    if stream.type == "data":
+        return "timecode" not in stream.metadata and getattr(stream, "discard", 0) != NEVER_READ
+    return stream.type in ("audio", "subtitle")

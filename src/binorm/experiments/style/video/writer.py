@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.style.video.containers import FORMATS, fits
 from binorm.experiments.style.video.frames import FrameForm, TimedFrame
-from binorm.experiments.style.video.reader import VideoReader, require_av
+from binorm.experiments.style.video.opening import require_av
+from binorm.experiments.style.video.reader import VideoReader
 
 if TYPE_CHECKING:
     import av
@@ -20,7 +21,9 @@ OPTIONS = {
     "mpeg4": {"flags": "+qscale", "global_quality": str(3 * 118)},  # quantizer 3 of 31, times FF_QP2LAMBDA
 }
 MPEG4_TIME_BASE = 60_000  # its times have 16 bits
-LEFT_BEHIND = {"encoder", "major_brand", "minor_version", "compatible_brands"}  # what the old file says of itself
+# What the old file says of itself.
+LEFT_BEHIND = {"encoder", "major_brand", "minor_version", "compatible_brands", "alpha_mode"}
+STATISTICS = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS_")
 
 
 def check_target(target: Path) -> None:
@@ -182,12 +185,16 @@ def _encoder(target: Path) -> str:
 
 
 def _codec_name(stream: Any) -> str:
-    """How FFmpeg calls the codec of a stream; of data, what the file calls it."""
-    context = getattr(stream, "codec_context", None)
-    name = context.name if context else getattr(stream, "name", None)
-    tag = getattr(stream, "codec_tag", "").strip("\0 ")
-    return str((tag if tag.isprintable() and stream.type == "data" else "") or name or "an unknown format")
+    """How FFmpeg calls the codec of a stream; of data, what the camera calls it."""
+    if stream.type == "data":
+        return str(stream.metadata.get("handler_name") or getattr(stream, "name", None) or "unnamed")
+    return str(stream.codec_context.name if stream.codec_context else "an unknown format")
 
 
 def _kept(metadata: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in metadata.items() if name.lower() not in LEFT_BEHIND}
+    """Metadata that are true of the new video too; rates and counts of the old one are not."""
+    return {
+        name: value
+        for name, value in metadata.items()
+        if name.lower() not in LEFT_BEHIND and not name.upper().startswith(STATISTICS)
+    }
