@@ -56,6 +56,12 @@ def open_video(path: Path, file: BinaryIO) -> tuple[Any, Extent]:
         raise UserError(f"{path} is no video that can be read: {why}") from error
 
 
+def end_of(packet: Any) -> float:
+    """The second at which a packet is over; AVI tells of most packets only when they are to be decoded."""
+    time = packet.dts if packet.pts is None else packet.pts
+    return 0.0 if time is None else float((time + (packet.duration or 0)) * packet.time_base)
+
+
 def video_streams(container: Any) -> list[Any]:
     """Those to be seen, the one that players choose first; no pictures of a cover."""
     kinds = require_av().stream.Disposition
@@ -68,9 +74,9 @@ def cut_off(path: Path, container: Any, stream: Any, extent: Extent) -> UserErro
     frames, end, start = 0, 0.0, (container.start_time or 0) / 1e6
     try:
         for packet in container.demux(stream):
-            if packet.size and packet.pts is not None and not packet.is_corrupt:
+            if packet.size and not packet.is_corrupt:
                 frames += 1
-                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - start)
+                end = max(end, end_of(packet) - start)
     except (require_av().FFmpegError, OSError):  # at the cut
         pass
     known = int(stream.frames or 0)  # by the tables of the container

@@ -10,7 +10,7 @@ from binorm.experiments.style.picture_files import MAX_PIXELS
 from binorm.experiments.style.video.colours import check_colours
 from binorm.experiments.style.video.deinterlace import Deinterlacer
 from binorm.experiments.style.video.frames import FrameForm, TimedFrame, over_white
-from binorm.experiments.style.video.opening import cut_off, open_video, require_av, video_streams
+from binorm.experiments.style.video.opening import cut_off, end_of, open_video, require_av, video_streams
 from binorm.experiments.style.video.remarks import Remarks
 
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ class VideoReader:
         deinterlacer = Deinterlacer(self.time_base)
         try:
             for packet in self.container.demux([self.stream, *self.others]):
-                if packet.pts is not None and packet.stream.type in ("video", "audio"):
-                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                if packet.stream.type in ("video", "audio"):
+                    end = max(end, end_of(packet))
                 if packet.stream is not self.stream:
                     if packet.dts is not None:
                         packets.append(packet)
