@@ -136,9 +136,11 @@ def _stylize_video(job: "Job", stylizer: "Stylizer", options: Namespace, status:
 
     consistency = options.consistency if "consistency" in options else 0.0
     facts = stylize_video(job.source, job.target, stylizer, options.strength, consistency, show)
-    for each in facts.left_out:
-        ERRORS.print("[yellow]warning:[/]", one_line(f"{job.target} is without {each}"))
-    return f"{facts.width}x{facts.height}  {facts.frames:,} frames  flicker {facts.flicker:.2f}"
+    for each in facts.warnings:
+        ERRORS.print("[yellow]warning:[/]", one_line(f"{job.source}: {each}"))
+    suffix = job.source.suffix.lower()
+    other = f"  {job.target.suffix} instead of {suffix}" if suffix not in ("", job.target.suffix) else ""
+    return f"{facts.width}x{facts.height}  {facts.frames:,} frames  flicker {facts.flicker:.2f}{other}"
 
 
 def _say_error(message: str) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 from binorm.experiments.common.run_files import STYLE_FILE
 from binorm.experiments.style.inputs import GivenFile
 from binorm.experiments.style.style_file import StyleCard
+from binorm.experiments.style.video.containers import target_suffix
 
 LONGEST_NAME = 255  # bytes that nearly every file system gives a file's name
 LONGEST_STYLE = 100  # bytes of them that a style's name may take
 PICTURE_TARGETS = {".jpg": ".jpg", ".jpeg": ".jpeg", ".jpe": ".jpg", ".jfif": ".jpg", ".webp": ".webp"}
-VIDEO_TARGETS = {".mp4": ".mp4", ".m4v": ".mp4", ".mov": ".mov", ".webm": ".webm"}
 
 
 def style_label(path: Path, card: StyleCard) -> str:
@@ -31,7 +31,7 @@ def result_suffix(source: Path, is_video: bool, picture_format: str) -> str:
     """How the name of a result ends; ``picture_format`` is ``png``, ``jpg``, ``webp``, or ``keep`` for the source's."""
     suffix = source.suffix.lower()
     if is_video:
-        return VIDEO_TARGETS.get(suffix, ".mkv")
+        return target_suffix(source)
     return PICTURE_TARGETS.get(suffix, ".png") if picture_format == "keep" else f".{picture_format}"
 
 

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from binorm.experiments.style.video.colours import UNSPECIFIED, named
 from binorm.experiments.style.video.consistency import Pixels
 
 if TYPE_CHECKING:
     import av
 
-MATRICES = {1, 4, 5, 6, 7, 9}  # AVColorSpace: those that the conversion to RGB knows
-BT601, BT709, UNSPECIFIED = 5, 1, 2
+BT601, BT709 = 5, 1
 HD_LINES = 720  # from here on an unnamed matrix is BT.709, below BT.601, as players take it
 
 
@@ -46,9 +46,9 @@ class FrameForm:
         return cls(
             frame.width,
             frame.height,
-            UNSPECIFIED if is_rgb else int(frame.colorspace),
-            int(frame.color_primaries),
-            int(frame.color_trc),
+            UNSPECIFIED if is_rgb else named(int(frame.colorspace)),
+            named(int(frame.color_primaries)),
+            named(int(frame.color_trc)),
             0 if is_rgb else int(frame.color_range),
             tuple(display),
         )
@@ -56,7 +56,9 @@ class FrameForm:
     @property
     def known_matrix(self) -> int:
         """A matrix to compute with, also where the video names none."""
-        return self.matrix if self.matrix in MATRICES else BT709 if self.height >= HD_LINES else BT601
+        if self.matrix != UNSPECIFIED:
+            return self.matrix
+        return BT709 if self.height >= HD_LINES else BT601
 
     @property
     def transposed(self) -> bool:
@@ -78,3 +80,11 @@ class FrameForm:
         if self.transposed:
             pixels, a, d = pixels.swapaxes(0, 1), c, b
         return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def over_white(rgba: Pixels) -> tuple[Pixels, bool]:
+    """Pixels with opacity, uint8 (H, W, 4), as they look on white, uint8 (H, W, 3); and whether any is not opaque."""
+    colours, opacity = rgba[..., :3], rgba[..., 3:].astype(np.uint16)
+    if opacity.min() == 255:
+        return colours, False
+    return ((colours * opacity + 255 * (255 - opacity) + 127) // 255).astype(np.uint8), True

@@ -29,7 +29,7 @@ class VideoFacts:
     height: int
     frames_per_second: float  # of work
     flicker: float  # see `Flicker`
-    left_out: tuple[str, ...] = ()  # subtitles that the container of the new video cannot hold, in words
+    warnings: tuple[str, ...] = ()  # what its user should know, in sentences without the video's name
 
 
 def stylize_video(
@@ -40,15 +40,16 @@ def stylize_video(
     consistency: float = 0.0,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> VideoFacts:
-    """Draw every frame of a video anew; times of frames, sound and subtitles stay as they are.
+    """Draw every frame of a video anew; times of frames, sound, subtitles, data and chapters stay as they are.
 
-    The video is turned upright; it is H.264 (``.mp4``, ``.mov``, ``.mkv``) or VP9 (``.webm``), and is put in place when
-    it is whole. Sound and subtitles are copied, not encoded anew. ``consistency``, in [0, 1], is that of `Steadying`;
+    The video is turned upright, deinterlaced, and drawn over white where it is transparent; it is H.264 (``.mp4``,
+    ``.mov``, ``.mkv``) or VP9 (``.webm``), and is put in place when it is whole. Other streams are copied, not encoded
+    anew. ``consistency``, in [0, 1], is that of `Steadying`;
     ``progress`` is called after each frame with how many are done, and how many there probably are.
 
     Raises:
-        UserError: if the source is no whole video of a reasonable size, its sound does not fit into the target's
-            container, or the target cannot be written.
+        UserError: if the source is no whole video of a reasonable size and of ordinary colours, its sound does not fit
+            into the target's container, or the target cannot be written.
     """
     if not 0.0 <= consistency <= 1.0:
         raise UserError(f"consistency should be in [0, 1] (got {consistency})")
@@ -62,11 +63,10 @@ def stylize_video(
             for done in _stylized(steps, stylizer, strength, output):
                 if progress is not None:
                     progress(done, reader.frames)
-            width, height, left_out = output.finish()
+            written = output.finish()
     seconds = time.perf_counter() - start
-    return VideoFacts(
-        output.frames, seconds, width, height, output.frames / seconds, output.flicker.levels, tuple(left_out)
-    )
+    warnings = tuple(reader.remarks.sentences(output.frames, output.shown)) + tuple(written.remarks())
+    return VideoFacts(output.frames, seconds, *written.size, output.frames / seconds, output.flicker.levels, warnings)
 
 
 def _stylized(
@@ -96,6 +96,8 @@ class _Output:
         self._writer: VideoWriter | None = None
         self.flicker = Flicker()
         self.frames = 0
+        self.shown = 0.0  # seconds of film so far
+        self._first: int | None = None
 
     def take(self, step: Step, stylized: Pixels | None) -> int:
         """Write a step; returns how many frames there are now."""
@@ -108,13 +110,15 @@ class _Output:
             self.flicker.add(step.frame.pixels, shown)
             self._writer.write(replace(step.frame, pixels=shown))
             self.frames += 1
+            self._first = step.frame.time if self._first is None else self._first
+            self.shown = float((step.frame.time + step.frame.duration - self._first) * self._reader.time_base)
         return self.frames
 
-    def finish(self) -> tuple[int, int, list[str]]:
-        """Complete the file; returns width, height, and what had to be left out."""
+    def finish(self) -> VideoWriter:
+        """Complete the file; returns who wrote it."""
         assert self._writer is not None  # noqa: S101 - as above
         self._writer.finish()
-        return *self._writer.size, self._writer.left_out
+        return self._writer
 
     def close(self) -> None:
         """Let go of the file, whole or not."""

@@ -1,4 +1,4 @@
-"""Stylized frames as a video file, beside the sound and subtitles of the video they come from."""
+"""Stylized frames as a video file, beside the other streams and the chapters of the video they come from."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -7,20 +7,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.style.video.containers import FORMATS, fits
 from binorm.experiments.style.video.frames import FrameForm, TimedFrame
-from binorm.experiments.style.video.reader import VideoReader, require_av
+from binorm.experiments.style.video.opening import require_av
+from binorm.experiments.style.video.reader import VideoReader
+from binorm.experiments.style.video.remarks import counted
 
 if TYPE_CHECKING:
     import av
 
-FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 OPTIONS = {
     "libx264": {"crf": "18", "preset": "faster"},
     "libvpx-vp9": {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"},
     "mpeg4": {"flags": "+qscale", "global_quality": str(3 * 118)},  # quantizer 3 of 31, times FF_QP2LAMBDA
 }
 MPEG4_TIME_BASE = 60_000  # its times have 16 bits
-LEFT_BEHIND = {"encoder", "major_brand", "minor_version", "compatible_brands"}  # what the old file says of itself
+# What the old file says of itself.
+LEFT_BEHIND = {"encoder", "major_brand", "minor_version", "compatible_brands", "alpha_mode"}
+STATISTICS = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS_")
 
 
 def check_target(target: Path) -> None:
@@ -32,9 +36,8 @@ def check_target(target: Path) -> None:
 class VideoWriter:
     """Encodes frames into an open, seekable file.
 
-    ``target`` names the container by its suffix, and the file in messages. Time base, colours, sound and subtitles are
-    those of the ``reader``, whose frames have the ``form``. ``left_out`` are streams that the container cannot hold, in
-    words.
+    ``target`` names the container by its suffix, and the file in messages. Time base, colours, chapters and streams
+    that are copied are those of the ``reader``, whose frames have the ``form``.
 
     Raises:
         UserError: if the container cannot hold the sound as it is, or no encoder is at hand.
@@ -47,23 +50,30 @@ class VideoWriter:
         self._form = form
         self._reformatter = av.video.reformatter.VideoReformatter()
         self._durations: dict[int, int] = {}
-        self.left_out: list[str] = []
+        self._left_out = list(reader.remarks.left_out())
+        self._dropped = 0
         self.size = (0, 0)
         self._container = av.open(file, "w", format=FORMATS[target.suffix.lower()])
         self._container.metadata.update(_kept(reader.container.metadata))
         self._codec = _encoder(target)
         self._stream = self._add_video()
         self._copies = {each.index: copy for each in reader.others if (copy := self._add_copy(each))}
+        self._add_attachments()
+        self._container.set_chapters(reader.container.chapters())
         with self._explaining():
             self._container.start_encoding()
 
     def copy(self, packets: "list[av.Packet[Any]]") -> None:
         """Write packets of the old file's other streams."""
+        av = require_av()
         with self._explaining():
             for packet in packets:
                 if stream := self._copies.get(packet.stream.index):
                     packet.stream = stream
-                    self._container.mux(packet)
+                    try:
+                        self._container.mux(packet)
+                    except (av.InvalidDataError, av.ArgumentError):  # its times go back, or it is damaged
+                        self._dropped += 1
 
     def write(self, frame: TimedFrame) -> None:
         """Encode a frame."""
@@ -84,6 +94,13 @@ class VideoWriter:
         with self._explaining():
             self._mux(self._stream.encode(None))
             self._container.close()
+
+    def remarks(self) -> Iterator[str]:
+        """Sentences on what the new video is without."""
+        if self._dropped:
+            yield f"left out are {counted(self._dropped, 'damaged packet')} of its sound or other streams"
+        if self._left_out:
+            yield f"the new video is without {', '.join(self._left_out)}"
 
     def abandon(self) -> None:
         """Close without caring for what is written."""
@@ -119,20 +136,28 @@ class VideoWriter:
         return stream
 
     def _add_copy(self, source: Any) -> Any:
-        """A stream for packets as they are; None for subtitles that the container cannot hold."""
-        name = source.codec_context.name if source.codec_context else "an unknown format"
-        try:
-            copy = self._container.add_stream_from_template(source)
-        except ValueError as error:
-            if source.type == "subtitle":
-                self.left_out.append(f"subtitles ({name})")
-                return None
-            raise UserError(
-                f"{self._target.suffix} cannot hold the sound of {self._reader.path} ({name}) as it is: write "
-                f"{self._other_formats()}"
-            ) from error
+        """A stream for packets as they are; None for what is no sound and does not fit into the container."""
+        if not fits(source, self._target.suffix.lower()):
+            if source.type == "audio":
+                raise UserError(
+                    f"{self._target.suffix} cannot hold the sound of {self._reader.path} ({_codec_name(source)}) as it "
+                    f"is: write {self._other_formats()}"
+                )
+            self._left_out.append(f"{'subtitles' if source.type == 'subtitle' else 'data'} ({_codec_name(source)})")
+            return None
+        copy = self._container.add_stream_from_template(source)
         copy.metadata.update(_kept(source.metadata))
+        copy.disposition = source.disposition
         return copy
+
+    def _add_attachments(self) -> None:
+        """Copy fonts and the like into Matroska files, which want a type of each."""
+        for source in self._reader.container.streams:
+            if source.type == "attachment":
+                if FORMATS[self._target.suffix.lower()] == "matroska" and source.mimetype:
+                    self._container.add_attachment(source.name or "unnamed", source.mimetype, source.data)
+                else:
+                    self._left_out.append(f"an attachment ({source.name or 'unnamed'})")
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
@@ -142,7 +167,7 @@ class VideoWriter:
         except require_av().FFmpegError as error:
             if isinstance(error, OSError):
                 raise
-            size, others = "x".join(map(str, self.size)), [each.codec_context.name for each in self._copies.values()]
+            size, others = "x".join(map(str, self.size)), [_codec_name(each) for each in self._copies.values()]
             raise UserError(
                 f"cannot write {self._target} ({' and '.join([f'{size} pixels by {self._codec}', *others])}): "
                 f"{error.strerror}; try {self._other_formats()}"
@@ -161,5 +186,17 @@ def _encoder(target: Path) -> str:
     raise UserError(f"cannot write {target}: this PyAV has no encoder {' or '.join(choices)}; write .mp4 or .mkv")
 
 
+def _codec_name(stream: Any) -> str:
+    """How FFmpeg calls the codec of a stream; of data, what the camera calls it."""
+    if stream.type == "data":
+        return str(stream.metadata.get("handler_name") or stream.name or "unnamed")
+    return str(stream.codec_context.name if stream.codec_context else "an unknown format")
+
+
 def _kept(metadata: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in metadata.items() if name.lower() not in LEFT_BEHIND}
+    """Metadata that are true of the new video too; rates and counts of the old one are not."""
+    return {
+        name: value
+        for name, value in metadata.items()
+        if name.lower() not in LEFT_BEHIND and not name.upper().startswith(STATISTICS)
+    }
