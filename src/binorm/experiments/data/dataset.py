@@ -135,9 +135,8 @@ def hold_out(dataset: Dataset, share: float) -> Dataset:
         held[places[torch.randperm(len(places), generator=generator)[:count]]] = True
     held = held[first]
     repeated = len(labels) - int(distinct.sum())
-    remarks = (f"{repeated:,} pictures equal others: the split that we draw keeps equal ones together",) * bool(
-        repeated
-    )
+    equal = "1 picture equals another" if repeated == 1 else f"{repeated:,} pictures equal others"
+    remarks = (f"{equal}: the split that we draw keeps equal ones together",) if repeated else ()
     parts = [ImageSet(dataset.train.images[mask], labels[mask]) for mask in (~held, held)]
     evaluation = {**dataset.evaluation, VALIDATION: parts[1]}
     return replace(dataset, train=parts[0], evaluation=evaluation, remarks=dataset.remarks + remarks)

@@ -6,7 +6,7 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.common.images import BrokenImageError
 from binorm.experiments.common.threads import in_threads
-from binorm.experiments.data.batches.transforms import CentreCrop, ignore_metadata_warnings
+from binorm.experiments.data.batches.transforms import CentreCrop
 from binorm.experiments.data.dataset import Dataset, EncodedImage, EncodedSet, ImageSet
 from binorm.experiments.data.processes import default_threads
 from binorm.experiments.data.readers.cache import VERSION, cache_folder
@@ -31,7 +31,6 @@ def _check(dataset: Dataset, name: str, images: EncodedSet) -> None:
     mark = cache_folder() / f"{dataset.name}-decoded-{images.fingerprint}-{VERSION}"
     if mark.exists():
         return
-    ignore_metadata_warnings()
     transform = CentreCrop(SIZE, SIZE)
 
     def fault(picture: EncodedImage) -> str:
