@@ -185,8 +185,8 @@ def _splits(tree: FileTree, domain: str, pictures: Sequence[Placed], depth: int)
         if len(each.parts) < depth + 2:
             folder, _, name = each.file.rpartition("/")
             raise UserError(
-                f"{each.file} in {tree.path} belongs to the domain {domain}, but to no class: "
-                f"expected {folder}/<class>/{name}"
+                f"{each.file} in {tree.path} belongs to the domain {domain}, but to no class: expected "
+                f"{folder}/<class>/{name}; {ONE_DOMAIN}"
             )
         splits.setdefault(each.split, {})["/".join(each.parts[depth:])] = each
     copies = splits.pop(COPY, None)
