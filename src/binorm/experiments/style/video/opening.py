@@ -52,8 +52,15 @@ def open_video(path: Path, file: BinaryIO) -> tuple[Any, Extent]:
     except (av.FFmpegError, OSError, ValueError) as error:
         why = "expected .mp4, .mov, .mkv, .webm or the like, and the whole file"
         if extent.whole is False:
-            why = f"it is cut off, or its recording was not finished ({extent.reason}); get it again"
+            what = "damaged" if extent.damaged else "cut off, or its recording was not finished"
+            why = f"it is {what} ({extent.reason}); get it again"
         raise UserError(f"{path} is no video that can be read: {why}") from error
+
+
+def end_of(packet: Any) -> float:
+    """The second at which a packet is over; AVI tells of most packets only when they are to be decoded."""
+    time = packet.dts if packet.pts is None else packet.pts
+    return 0.0 if time is None else float((time + (packet.duration or 0)) * packet.time_base)
 
 
 def video_streams(container: Any) -> list[Any]:
@@ -63,22 +70,26 @@ def video_streams(container: Any) -> list[Any]:
     return sorted(streams, key=lambda each: not each.disposition & kinds.default)
 
 
-def cut_off(path: Path, container: Any, stream: Any, extent: Extent) -> UserError:
-    """The error of a video that lacks its end: what is there, counted, and how to go on with that."""
+def not_whole(path: Path, container: Any, extent: Extent) -> UserError:
+    """The error of a video that is cut or damaged: what is there, counted, and how to go on with that."""
+    what = "damaged" if extent.damaged else "cut off"
+    streams = video_streams(container)
     frames, end, start = 0, 0.0, (container.start_time or 0) / 1e6
     try:
-        for packet in container.demux(stream):
-            if packet.size and packet.pts is not None and not packet.is_corrupt:
+        for packet in container.demux(streams[:1]):
+            if packet.size and not packet.is_corrupt:
                 frames += 1
-                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - start)
+                end = max(end, end_of(packet) - start)
     except (require_av().FFmpegError, OSError):  # at the cut
         pass
-    known = int(stream.frames or 0)  # by the tables of the container
+    if not frames:
+        return UserError(f"{path} is {what}, and holds no frame: {extent.reason}; get it again")
+    known = int(streams[0].frames or 0)  # by the tables of the container
     of_frames = f" of {known:,}" if known > frames else ""
     of_seconds = f" of {extent.seconds:.1f}" if extent.seconds else ""
     old, new = shlex.quote(path.name), shlex.quote(f"{path.stem}-rest.mkv")
     return UserError(
-        f"{path} is cut off: it holds {frames:,}{of_frames} frames ({end:.1f}{of_seconds} seconds), and "
+        f"{path} is {what}: it holds {frames:,}{of_frames} frames ({end:.1f}{of_seconds} seconds), and "
         f"{extent.reason}; get it again, or give what is there, after 'ffmpeg -fflags +discardcorrupt -i {old} "
         f"-map 0 -c copy {new}'"
     )

@@ -10,13 +10,14 @@ from binorm.experiments.style.picture_files import MAX_PIXELS
 from binorm.experiments.style.video.colours import check_colours
 from binorm.experiments.style.video.deinterlace import Deinterlacer
 from binorm.experiments.style.video.frames import FrameForm, TimedFrame, over_white
-from binorm.experiments.style.video.opening import cut_off, open_video, require_av, video_streams
+from binorm.experiments.style.video.opening import end_of, not_whole, open_video, require_av, video_streams
 from binorm.experiments.style.video.remarks import Remarks
 
 if TYPE_CHECKING:
     import av
 
 MISSING = 0.1  # share of the stated duration that may be absent where nothing else tells the end
+LONGEST_GAP = 1.6  # frames, in broadcasts, whose frames follow each other at one rate
 NEVER_READ = 48  # AVDISCARD_ALL
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own pass over the transparency
 
@@ -63,12 +64,12 @@ class VideoReader:
             self._file.close()
             raise
         try:
+            if self._extent.whole is False:
+                raise not_whole(path, self.container, self._extent)
             self.stream = self._video_stream()
             context = self.stream.codec_context
             self._check_size(context.width, context.height)
             check_colours(path, int(context.colorspace), int(context.color_trc))
-            if self._extent.whole is False:
-                raise cut_off(path, self.container, self.stream, self._extent)
         except BaseException:
             self.close()
             raise
@@ -116,12 +117,13 @@ class VideoReader:
         """Every frame in the order of its time, each with the packets before it; then the packets after the last."""
         av = require_av()
         packets: list[Any] = []
-        last, end = None, 0.0
+        last, duration, end = None, 0, 0.0
         deinterlacer = Deinterlacer(self.time_base)
         try:
             for packet in self.container.demux([self.stream, *self.others]):
-                if packet.pts is not None and packet.stream.type in ("video", "audio"):
-                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                self.remarks.corrupt += packet.is_corrupt
+                if packet.stream.type in ("video", "audio"):
+                    end = max(end, end_of(packet))
                 if packet.stream is not self.stream:
                     if packet.dts is not None:
                         packets.append(packet)
@@ -130,9 +132,8 @@ class VideoReader:
                 if packet.dts is None:  # the end
                     frames += deinterlacer.finish()
                 for frame in frames:
-                    ticks = (frame.time_base or self.time_base) / self.time_base
-                    last = self._time(frame, ticks, last)
-                    yield Decoded(packets, frame, last, round((frame.duration or 0) * ticks))
+                    last, duration = self._timed(frame, last, duration)
+                    yield Decoded(packets, frame, last, duration)
                     packets = []
         except av.FFmpegError as error:
             raise UserError(f"{self.path} is damaged at about {end:.1f} s ({error.strerror}): get it again") from error
@@ -212,12 +213,21 @@ class VideoReader:
         av = require_av()
         return av.CodecContext.create(name, "r") if name in av.codecs_available else None
 
-    def _time(self, frame: "av.VideoFrame", ticks: Fraction, last: int | None) -> int:
-        """A frame's time; where a file has none, or goes backwards, the next that fits."""
+    def _timed(self, frame: "av.VideoFrame", last: int | None, length: int) -> tuple[int, int]:
+        """A frame's time, and its duration or 0, from those of the one before.
+
+        Where a file has no time, or goes backwards, it is the next that fits.
+        """
+        ticks = (frame.time_base or self.time_base) / self.time_base
+        usual = max(1, round(1 / (self.rate * self.time_base)))
+        duration = round((frame.duration or 0) * ticks)
         if frame.pts is None:
-            return 0 if last is None else last + max(1, round(1 / (self.rate * self.time_base)))
+            return 0 if last is None else last + usual, duration
         time = round(frame.pts * ticks)
-        return time if last is None else max(time, last + 1)
+        if last is None:
+            return time, duration
+        self.remarks.gaps += self._extent.endless and time - last > LONGEST_GAP * max(length, usual)
+        return max(time, last + 1), duration
 
     def _seconds(self) -> float | None:
         return self.container.duration / 1e6 if self.container.duration else None

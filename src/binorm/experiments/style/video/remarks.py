@@ -11,6 +11,8 @@ class Remarks:
     Attributes:
         uncertain: why it is not certain that all of the video is there, if it is not.
         damaged: frames that the decoder had to mend.
+        corrupt: packets that are marked as incomplete.
+        gaps: how often frames are missing between two.
         undecodable: about when, in seconds, packets could not be decoded and were passed over.
         interlaced: frames that were interlaced.
         transparent: whether anything shows through.
@@ -20,6 +22,8 @@ class Remarks:
 
     uncertain: str = ""
     damaged: int = 0
+    corrupt: int = 0
+    gaps: int = 0
     undecodable: list[float] = field(default_factory=list)
     interlaced: int = 0
     transparent: bool = False
@@ -33,21 +37,32 @@ class Remarks:
                 f"{frames:,} frames ({seconds:.1f} s) are drawn, and whether these are all cannot be told: "
                 f"{self.uncertain}"
             )
-        if self.damaged:
-            yield f"{self.damaged:,} of {frames:,} frames are damaged, and are drawn as the decoder mended them"
-        if self.undecodable:
-            yield (
-                f"{len(self.undecodable):,} packets of it could not be decoded, the first at about "
-                f"{self.undecodable[0]:.1f} s; {frames:,} frames are drawn"
-            )
+        if faults := list(self._faults()):
+            yield f"{frames:,} frames are drawn, but the video is damaged: {', '.join(faults)}"
         if self.interlaced:
             yield f"{self.interlaced:,} of {frames:,} frames are interlaced: their lines are brought to one moment"
         if self.transparent:
             yield "its transparency is not kept: it is drawn over white"
 
+    def _faults(self) -> Iterator[str]:
+        if self.damaged:
+            yield f"{counted(self.damaged, 'frame')} mended by the decoder"
+        if self.corrupt:
+            yield f"{counted(self.corrupt, 'packet')} incomplete"
+        if self.undecodable:
+            first = self.undecodable[0]
+            yield f"{counted(len(self.undecodable), 'packet')} passed over, the first at about {first:.1f} s"
+        if self.gaps:
+            yield f"frames missing in {counted(self.gaps, 'place')}"
+
     def left_out(self) -> Iterator[str]:
         """Streams that no new video has."""
         if self.other_videos:
-            yield "its other video stream" if self.other_videos == 1 else f"its {self.other_videos} other video streams"
+            yield f"its {counted(self.other_videos, 'other video stream')}"
         if self.covers:
-            yield "its cover picture" if self.covers == 1 else f"its {self.covers} cover pictures"
+            yield f"its {counted(self.covers, 'cover picture')}"
+
+
+def counted(number: int, noun: str) -> str:
+    """``"1 frame"``, ``"2,000 frames"``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

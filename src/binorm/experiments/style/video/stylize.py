@@ -63,14 +63,10 @@ def stylize_video(
             for done in _stylized(steps, stylizer, strength, output):
                 if progress is not None:
                     progress(done, reader.frames)
-            width, height, left_out = output.finish()
+            written = output.finish()
     seconds = time.perf_counter() - start
-    warnings = [*reader.remarks.sentences(output.frames, output.shown)]
-    if left_out:
-        warnings.append(f"the new video is without {', '.join(left_out)}")
-    return VideoFacts(
-        output.frames, seconds, width, height, output.frames / seconds, output.flicker.levels, tuple(warnings)
-    )
+    warnings = tuple(reader.remarks.sentences(output.frames, output.shown)) + tuple(written.remarks())
+    return VideoFacts(output.frames, seconds, *written.size, output.frames / seconds, output.flicker.levels, warnings)
 
 
 def _stylized(
@@ -118,11 +114,11 @@ class _Output:
             self.shown = float((step.frame.time + step.frame.duration - self._first) * self._reader.time_base)
         return self.frames
 
-    def finish(self) -> tuple[int, int, list[str]]:
-        """Complete the file; returns width, height, and what had to be left out."""
+    def finish(self) -> VideoWriter:
+        """Complete the file; returns who wrote it."""
         assert self._writer is not None  # noqa: S101 - as above
         self._writer.finish()
-        return *self._writer.size, self._writer.left_out
+        return self._writer
 
     def close(self) -> None:
         """Let go of the file, whole or not."""

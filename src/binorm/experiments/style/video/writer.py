@@ -11,6 +11,7 @@ from binorm.experiments.style.video.containers import FORMATS, fits
 from binorm.experiments.style.video.frames import FrameForm, TimedFrame
 from binorm.experiments.style.video.opening import require_av
 from binorm.experiments.style.video.reader import VideoReader
+from binorm.experiments.style.video.remarks import counted
 
 if TYPE_CHECKING:
     import av
@@ -36,8 +37,7 @@ class VideoWriter:
     """Encodes frames into an open, seekable file.
 
     ``target`` names the container by its suffix, and the file in messages. Time base, colours, chapters and streams
-    that are copied are those of the ``reader``, whose frames have the ``form``. ``left_out`` are streams that the new
-    video cannot hold, in words.
+    that are copied are those of the ``reader``, whose frames have the ``form``.
 
     Raises:
         UserError: if the container cannot hold the sound as it is, or no encoder is at hand.
@@ -50,7 +50,8 @@ class VideoWriter:
         self._form = form
         self._reformatter = av.video.reformatter.VideoReformatter()
         self._durations: dict[int, int] = {}
-        self.left_out = list(reader.remarks.left_out())
+        self._left_out = list(reader.remarks.left_out())
+        self._dropped = 0
         self.size = (0, 0)
         self._container = av.open(file, "w", format=FORMATS[target.suffix.lower()])
         self._container.metadata.update(_kept(reader.container.metadata))
@@ -64,11 +65,15 @@ class VideoWriter:
 
     def copy(self, packets: "list[av.Packet[Any]]") -> None:
         """Write packets of the old file's other streams."""
+        av = require_av()
         with self._explaining():
             for packet in packets:
                 if stream := self._copies.get(packet.stream.index):
                     packet.stream = stream
-                    self._container.mux(packet)
+                    try:
+                        self._container.mux(packet)
+                    except (av.InvalidDataError, av.ArgumentError):  # its times go back, or it is damaged
+                        self._dropped += 1
 
     def write(self, frame: TimedFrame) -> None:
         """Encode a frame."""
@@ -89,6 +94,13 @@ class VideoWriter:
         with self._explaining():
             self._mux(self._stream.encode(None))
             self._container.close()
+
+    def remarks(self) -> Iterator[str]:
+        """Sentences on what the new video is without."""
+        if self._dropped:
+            yield f"left out are {counted(self._dropped, 'damaged packet')} of its sound or other streams"
+        if self._left_out:
+            yield f"the new video is without {', '.join(self._left_out)}"
 
     def abandon(self) -> None:
         """Close without caring for what is written."""
@@ -131,7 +143,7 @@ class VideoWriter:
                     f"{self._target.suffix} cannot hold the sound of {self._reader.path} ({_codec_name(source)}) as it "
                     f"is: write {self._other_formats()}"
                 )
-            self.left_out.append(f"{'subtitles' if source.type == 'subtitle' else 'data'} ({_codec_name(source)})")
+            self._left_out.append(f"{'subtitles' if source.type == 'subtitle' else 'data'} ({_codec_name(source)})")
             return None
         copy = self._container.add_stream_from_template(source)
         copy.metadata.update(_kept(source.metadata))
@@ -148,14 +160,14 @@ class VideoWriter:
                     raise ValueError("no attachments in it")
                 self._container.add_attachment(source.name or "attachment", source.mimetype or "", source.data)
             except (AttributeError, TypeError, ValueError, require_av().FFmpegError):  # of older PyAVs too
-                self.left_out.append(f"an attachment ({source.metadata.get('filename', source.name or 'unnamed')})")
+                self._left_out.append(f"an attachment ({source.metadata.get('filename', source.name or 'unnamed')})")
 
     def _add_chapters(self) -> None:
         if chapters := self._reader.chapters:
             try:
                 self._container.set_chapters(chapters)
             except (AttributeError, ValueError):
-                self.left_out.append(f"its {len(chapters)} chapters")
+                self._left_out.append(f"its {len(chapters)} chapters")
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:

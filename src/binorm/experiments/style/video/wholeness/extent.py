@@ -14,6 +14,7 @@ class Extent:
     seconds: float | None = None  # how long the container says that it lasts, where its bytes do not tell its end
     endless: bool = False  # the recording of a broadcast, which begins and ends anywhere
     encrypted: bool = False
+    damaged: bool = False  # within, and not whole for that reason
 
 
 class Source:

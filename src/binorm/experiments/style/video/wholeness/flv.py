@@ -4,6 +4,8 @@ import struct
 
 from binorm.experiments.style.video.wholeness.extent import Extent, Source, missing
 
+SCRIPT = 18
+KINDS = {8, 9, SCRIPT}  # sound, picture, metadata
 MOST_TAGS = 5_000_000
 LARGEST_SCRIPT = 1 << 20
 
@@ -16,11 +18,13 @@ def flv_extent(source: Source) -> Extent:
         head = source.read(start, 11)
         if not head:
             break
+        if head[0] & 0x1F not in KINDS:
+            return Extent(False, f"its tags are damaged at byte {start:,}", seconds, damaged=True)
         size = int.from_bytes(head[1:4])
         end = start + 11 + size
         if len(head) < 11 or end > source.size:
             return Extent(False, missing("its last tag", max(end, start + 11), source.size), seconds)
-        if head[0] & 0x1F == 18 and length is None:  # script data
+        if head[0] & 0x1F == SCRIPT and length is None:
             script = source.read(start + 11, min(size, LARGEST_SCRIPT))
             length, seconds = _number(script, b"filesize"), _number(script, b"duration")
         if end + 4 > source.size:

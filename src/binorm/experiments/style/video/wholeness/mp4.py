@@ -63,13 +63,15 @@ def _fragmented(source: Source, found: list[Box], cut: Box | None, index: bytes,
         reason = missing(f"its box {_name(cut)}", cut.end, source.size)
         return Extent(False if cut.kind in MEDIA else None, reason, encrypted=encrypted)
     kinds = [box.kind for box in found]
-    if b"mdat" not in kinds[-1 - kinds[::-1].index(b"moof") :] if b"moof" in kinds else False:
+    if b"moof" in kinds and b"mdat" not in kinds[-1 - kinds[::-1].index(b"moof") :]:
         return Extent(False, "its last fragment has no samples", encrypted=encrypted)
     segments = [_segments_end(source, box) for box in found if box.kind == b"sidx"]
     if segments and max(segments) > source.size:
         return Extent(False, missing("its segment index", max(segments), source.size), encrypted=encrypted)
     if b"mfra" in kinds or (segments and max(segments) >= found[-1].start):
         return Extent(True, encrypted=encrypted)
+    if not {b"moof", b"mdat"} & set(kinds):
+        return Extent(False, "its fragments are missing", encrypted=encrypted)
     reason = "its fragments have no index that says how many there should be"
     return Extent(None, reason, _declared_seconds(index), encrypted=encrypted)
 

@@ -1,11 +1,13 @@
 """AVI: chunks of a stated size in one RIFF, or, beyond a gigabyte, in several."""
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from binorm.experiments.style.video.wholeness.extent import Extent, Source, missing
 
-MOST_CHUNKS = 100_000
+MOST_CHUNKS = 5_000_000
+_FRAME = re.compile(rb"\d\d[a-zA-Z]{2}|ix\d\d|LIST|JUNK|idx1")  # with others that lie between frames
 
 
 class Chunk(NamedTuple):
@@ -31,7 +33,18 @@ def riff_extent(source: Source) -> Extent:
             return Extent(
                 None if complete else False, missing("its RIFF", riff.end, source.size), _seconds(source, inner)
             )
+        for movi in frames:
+            if (at := _broken_at(source, movi)) is not None:
+                return Extent(False, f"its frames are damaged at byte {at:,}", _seconds(source, inner), damaged=True)
     return Extent(True)
+
+
+def _broken_at(source: Source, movi: Chunk) -> int | None:
+    """The first byte at which a list of frames is not made of chunks."""
+    for chunk in _chunks(source, movi.start + 12, movi.end):
+        if not _FRAME.fullmatch(chunk.kind) or chunk.end > movi.end:
+            return chunk.start
+    return None
 
 
 def _seconds(source: Source, inner: list[Chunk]) -> float | None:
