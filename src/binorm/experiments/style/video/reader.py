@@ -12,6 +12,7 @@ from binorm.experiments.style.video.deinterlace import Deinterlacer
 from binorm.experiments.style.video.frames import FrameForm, TimedFrame, over_white
 from binorm.experiments.style.video.opening import end_of, not_whole, open_video, require_av, video_streams
 from binorm.experiments.style.video.remarks import Remarks
+from binorm.experiments.style.video.timeline import Timeline
 
 if TYPE_CHECKING:
     import av
@@ -118,10 +119,12 @@ class VideoReader:
         av = require_av()
         packets: list[Any] = []
         last, duration, end = None, 0, 0.0
-        deinterlacer = Deinterlacer(self.time_base)
+        deinterlacer, timeline = Deinterlacer(self.time_base), Timeline()
         try:
             for packet in self.container.demux([self.stream, *self.others]):
                 self.remarks.corrupt += packet.is_corrupt
+                if self._extent.endless:
+                    timeline.shift(packet)
                 if packet.stream.type in ("video", "audio"):
                     end = max(end, end_of(packet))
                 if packet.stream is not self.stream:
@@ -139,7 +142,7 @@ class VideoReader:
             raise UserError(f"{self.path} is damaged at about {end:.1f} s ({error.strerror}): get it again") from error
         if last is None:
             raise UserError(f"{self.path} holds no frame that can be decoded: it is damaged, get it again")
-        self.remarks.interlaced = deinterlacer.count
+        self.remarks.interlaced, self.remarks.jumps = deinterlacer.count, timeline.jumps
         self._check_end(end)
         yield Decoded(packets)
 

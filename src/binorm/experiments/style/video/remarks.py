@@ -14,6 +14,7 @@ class Remarks:
         corrupt: packets that are marked as incomplete.
         gaps: how often frames are missing between two.
         undecodable: about when, in seconds, packets could not be decoded and were passed over.
+        jumps: how often times begin anew.
         interlaced: frames that were interlaced.
         transparent: whether anything shows through.
         other_videos: video streams beside the first.
@@ -25,6 +26,7 @@ class Remarks:
     corrupt: int = 0
     gaps: int = 0
     undecodable: list[float] = field(default_factory=list)
+    jumps: int = 0
     interlaced: int = 0
     transparent: bool = False
     other_videos: int = 0
@@ -39,6 +41,8 @@ class Remarks:
             )
         if faults := list(self._faults()):
             yield f"{frames:,} frames are drawn, but the video is damaged: {', '.join(faults)}"
+        if self.jumps:
+            yield f"its times begin anew in {counted(self.jumps, 'place')}: it is drawn as one film"
         if self.interlaced:
             yield f"{self.interlaced:,} of {frames:,} frames are interlaced: their lines are brought to one moment"
         if self.transparent:
