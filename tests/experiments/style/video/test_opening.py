@@ -36,7 +36,7 @@ def _cut(path, name, share):
         (
             "mp4 faststart",
             0.5,
-            r"it holds 1\d of 25 frames \(0.[45] seconds\), and the last sample of its index lacks 8,",
+            r"it holds 1\d of 25 frames \(0.[45] of 1.0 seconds\), and the last sample of its index lacks 8,",
         ),
         ("fragmented", 0.5, r"it holds 1\d frames \(0.[456] seconds\), and its box 'mdat' lacks"),
         ("mkv", 0.93, r"it holds 2\d frames \(.* of 1.0 seconds\), and its last cluster lacks"),
@@ -47,7 +47,7 @@ def _cut(path, name, share):
 def test_a_cut_video_is_refused_with_what_is_there(tmp_path, name, share, there):
     message = _error(_cut(tmp_path / f"my film{CONTAINERS[name][0]}", name, share))
     assert re.search(f"is cut off: {there}", message), message
-    assert f"-i 'my film{CONTAINERS[name][0]}' -map 0 -c copy 'my film-rest.mkv'" in message
+    assert f"-i 'my film{CONTAINERS[name][0]}' -map 0 -sn -dn -c copy 'my film-rest.mkv'" in message
 
 
 def test_what_the_command_keeps_of_a_cut_video_is_drawn(tmp_path):

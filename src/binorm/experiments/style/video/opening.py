@@ -91,5 +91,5 @@ def not_whole(path: Path, container: Any, extent: Extent) -> UserError:
     return UserError(
         f"{path} is {what}: it holds {frames:,}{of_frames} frames ({end:.1f}{of_seconds} seconds), and "
         f"{extent.reason}; get it again, or give what is there, after 'ffmpeg -fflags +discardcorrupt -i {old} "
-        f"-map 0 -c copy {new}'"
+        f"-map 0 -sn -dn -c copy {new}'"
     )

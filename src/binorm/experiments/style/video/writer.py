@@ -147,7 +147,8 @@ class VideoWriter:
             return None
         copy = self._container.add_stream_from_template(source)
         copy.metadata.update(_kept(source.metadata))
-        copy.disposition = source.disposition
+        with suppress(AttributeError):  # in older PyAVs
+            copy.disposition = source.disposition
         return copy
 
     def _add_attachments(self) -> None:

@@ -49,7 +49,8 @@ def mp4_extent(source: Source) -> Extent:
     encrypted = any(track.encrypted for track in tracks)
     end = max((track.end for track in tracks), default=0)
     if end > source.size:
-        return Extent(False, missing("the last sample of its index", end, source.size), encrypted=encrypted)
+        reason = missing("the last sample of its index", end, source.size)
+        return Extent(False, reason, _seconds(index, b"mvhd"), encrypted=encrypted)
     if any(_inside(index, b"mvex")) or b"moof" in kinds:
         return _fragmented(source, found, cut, index, encrypted)
     if moov.end - moov.body > LARGEST_INDEX and cut:
@@ -73,7 +74,7 @@ def _fragmented(source: Source, found: list[Box], cut: Box | None, index: bytes,
     if not {b"moof", b"mdat"} & set(kinds):
         return Extent(False, "its fragments are missing", encrypted=encrypted)
     reason = "its fragments have no index that says how many there should be"
-    return Extent(None, reason, _declared_seconds(index), encrypted=encrypted)
+    return Extent(None, reason, _seconds(index, b"mvex", b"mehd"), encrypted=encrypted)
 
 
 def _boxes(source: Source) -> Iterator[Box]:
@@ -159,11 +160,12 @@ def _segments_end(source: Source, box: Box) -> int:
     return box.end + offset + int(references.sum())
 
 
-def _declared_seconds(moov: bytes) -> float | None:
-    """The duration with all fragments, where the file says it (mehd)."""
-    head, whole = next(_inside(moov, b"mvhd"), b""), next(_inside(moov, b"mvex", b"mehd"), b"")
+def _seconds(moov: bytes, *path: bytes) -> float | None:
+    """The duration that a box states: mvhd, or, with all fragments, mehd."""
+    head, box = next(_inside(moov, b"mvhd"), b""), next(_inside(moov, *path), b"")
     scale = int.from_bytes(head[20:24] if head[:1] == b"\x01" else head[12:16])
-    duration = int.from_bytes(whole[4:12] if whole[:1] == b"\x01" else whole[4:8])
+    at = 4 if path[-1] == b"mehd" else 24 if box[:1] == b"\x01" else 16
+    duration = int.from_bytes(box[at : at + (8 if box[:1] == b"\x01" else 4)])
     return duration / scale if scale and duration else None
 
 
