@@ -27,7 +27,7 @@ def target_suffix(source: Path) -> str:
 def fits(stream: Any, suffix: str) -> bool:
     """Whether packets of a stream can be copied into a container: by writing the head of one."""
     av = require_av()
-    if stream.type == "data" and not getattr(stream, "name", None):  # which some containers take, and then fail
+    if stream.type == "data" and not stream.name:  # which some containers take, and then fail
         return False
     container = av.open(io.BytesIO(), "w", format=FORMATS[suffix])
     try:

@@ -108,12 +108,6 @@ class VideoReader:
         seconds = self._seconds()
         return round(seconds * self.rate) if seconds else None
 
-    @property
-    def chapters(self) -> list[Any]:
-        """Chapters as PyAV gives them; none where it is too old for that."""
-        chapters: Any = getattr(self.container, "chapters", list)
-        return list(chapters())
-
     def decoded(self) -> Iterator[Decoded]:
         """Every frame in the order of its time, each with the packets before it; then the packets after the last."""
         av = require_av()
@@ -253,5 +247,5 @@ def _is_copied(stream: Any) -> bool:
     Of both, the container tells by other means, and they are written anew.
     """
     if stream.type == "data":
-        return "timecode" not in stream.metadata and getattr(stream, "discard", 0) != NEVER_READ
+        return "timecode" not in stream.metadata and stream.discard != NEVER_READ
     return stream.type in ("audio", "subtitle")

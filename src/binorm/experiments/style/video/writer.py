@@ -59,7 +59,7 @@ class VideoWriter:
         self._stream = self._add_video()
         self._copies = {each.index: copy for each in reader.others if (copy := self._add_copy(each))}
         self._add_attachments()
-        self._add_chapters()
+        self._container.set_chapters(reader.container.chapters())
         with self._explaining():
             self._container.start_encoding()
 
@@ -147,28 +147,17 @@ class VideoWriter:
             return None
         copy = self._container.add_stream_from_template(source)
         copy.metadata.update(_kept(source.metadata))
-        with suppress(AttributeError):  # in older PyAVs
-            copy.disposition = source.disposition
+        copy.disposition = source.disposition
         return copy
 
     def _add_attachments(self) -> None:
-        """Copy fonts and the like into Matroska files."""
+        """Copy fonts and the like into Matroska files, which want a type of each."""
         for source in self._reader.container.streams:
-            if source.type != "attachment":
-                continue
-            try:
-                if FORMATS[self._target.suffix.lower()] != "matroska":
-                    raise ValueError("no attachments in it")
-                self._container.add_attachment(source.name or "attachment", source.mimetype or "", source.data)
-            except (AttributeError, TypeError, ValueError, require_av().FFmpegError):  # of older PyAVs too
-                self._left_out.append(f"an attachment ({source.metadata.get('filename', source.name or 'unnamed')})")
-
-    def _add_chapters(self) -> None:
-        if chapters := self._reader.chapters:
-            try:
-                self._container.set_chapters(chapters)
-            except (AttributeError, ValueError):
-                self._left_out.append(f"its {len(chapters)} chapters")
+            if source.type == "attachment":
+                if FORMATS[self._target.suffix.lower()] == "matroska" and source.mimetype:
+                    self._container.add_attachment(source.name or "unnamed", source.mimetype, source.data)
+                else:
+                    self._left_out.append(f"an attachment ({source.name or 'unnamed'})")
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
@@ -200,7 +189,7 @@ def _encoder(target: Path) -> str:
 def _codec_name(stream: Any) -> str:
     """How FFmpeg calls the codec of a stream; of data, what the camera calls it."""
     if stream.type == "data":
-        return str(stream.metadata.get("handler_name") or getattr(stream, "name", None) or "unnamed")
+        return str(stream.metadata.get("handler_name") or stream.name or "unnamed")
     return str(stream.codec_context.name if stream.codec_context else "an unknown format")
 
 
