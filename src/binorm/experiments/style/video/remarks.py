@@ -17,6 +17,7 @@ class Remarks:
         jumps: how often times begin anew.
         interlaced: frames that were interlaced.
         transparent: whether anything shows through.
+        captions: whether there are closed captions within frames.
         other_videos: video streams beside the first.
         covers: pictures of a cover among the streams.
     """
@@ -29,6 +30,7 @@ class Remarks:
     jumps: int = 0
     interlaced: int = 0
     transparent: bool = False
+    captions: bool = False
     other_videos: int = 0
     covers: int = 0
 
@@ -47,6 +49,8 @@ class Remarks:
             yield f"{self.interlaced:,} of {frames:,} frames are interlaced: their lines are brought to one moment"
         if self.transparent:
             yield "its transparency is not kept: it is drawn over white"
+        if self.captions:
+            yield "its closed captions, which lie within frames, are not kept"
 
     def _faults(self) -> Iterator[str]:
         if self.damaged:
