@@ -13,7 +13,7 @@ MEDIA = {b"moov", b"mdat", b"moof", b"sidx", b"styp"}  # without all of which fr
 MOST_BOXES = 2_000_000
 LARGEST_INDEX = 1 << 27  # bytes of a moov that is looked into
 MOST_SAMPLES = 1 << 24  # in a chunk
-ENCRYPTED = {b"encv", b"drmi"}  # Common Encryption, and that of a shop
+ENCRYPTED = {b"encv", b"enca", b"drmi", b"drms"}  # Common Encryption, and that of a shop
 
 Numbers = NDArray[np.int64]
 
