@@ -260,6 +260,27 @@ def test_a_new_video_is_called_by_a_container_that_is_written(tmp_path, name, su
     assert result_suffix(tmp_path / name, True, "keep") == suffix
 
 
+def test_the_sound_of_telephones_is_kept(tmp_path):
+    def amr(container):
+        stream = container.add_stream("libopencore_amrnb", rate=8000, layout="mono")
+        return lambda: write_sine(container, stream, FRAMES / RATE)
+
+    source = _film(tmp_path / "old.3gp", amr, codec="mpeg4")
+    assert target_suffix(source) == ".mov"  # neither .mp4 nor .mkv take it
+    assert stylize_video(source, tmp_path / "new.mov", unchanged).warnings == ()
+    assert _kinds(tmp_path / "new.mov") == ["video", "audio"]
+
+
+def test_a_sound_that_is_announced_and_never_comes_is_left_out(tmp_path):
+    data = _film(tmp_path / "old.ts", _sound("aac")).read_bytes()
+    packets = [data[at : at + 188] for at in range(0, len(data), 188)]
+    mute = b"".join(each for each in packets if int.from_bytes(each[1:3]) & 0x1FFF != 0x101)
+    (tmp_path / "old.ts").write_bytes(mute)
+    assert target_suffix(tmp_path / "old.ts") == ".mkv"
+    facts = stylize_video(tmp_path / "old.ts", tmp_path / "new.mkv", unchanged)
+    assert (facts.frames, facts.warnings) == (FRAMES, ("the new video is without sound (aac)",))
+
+
 @pytest.mark.parametrize(("codec", "suffix"), [("aac", ".mov"), ("libopus", ".mkv")])
 def test_where_the_sound_does_not_fit_it_is_matroska(tmp_path, codec, suffix):
     source = _film(tmp_path / "old.mkv", _sound(codec)).rename(tmp_path / "old.mov")  # what counts is the content
