@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import av
+import numpy as np
 import pytest
 from photo_trees import encode, photograph
 from video_containers import CONTAINERS, write_container
@@ -171,6 +172,22 @@ FILES = {
 def test_what_is_no_video_is_called_by_its_name(tmp_path, kind):
     (tmp_path / "film.mp4").write_bytes(FILES[kind])
     assert f"is no video that can be read: it is {kind}" in _error(tmp_path / "film.mp4")
+
+
+def test_animated_pngs_and_raw_frames_are_videos(tmp_path):
+    for name, codec, pixels, form in (
+        ("a.png", "apng", "rgb24", "apng"),
+        ("a.y4m", "rawvideo", "yuv420p", "yuv4mpegpipe"),
+    ):
+        with av.open(str(tmp_path / name), "w", format=form) as container:
+            stream = container.add_stream(codec, rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+            for number in range(3):
+                frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 65 + number, np.uint8)).reformat(format=pixels)
+                frame.pts = number
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        assert stylize_video(tmp_path / name, tmp_path / "new.mkv", unchanged).frames == 3
 
 
 def test_no_line_of_the_library_reaches_the_terminal(tmp_path):

@@ -165,6 +165,22 @@ def test_a_cover_is_not_the_video(tmp_path):
     assert facts.warnings == ("the new video is without its 1 cover picture",)
 
 
+def test_closed_captions_are_said_to_be_lost(tmp_path):
+    with av.open(str(tmp_path / "film.h264"), "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(moving_picture(0))
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    data = (tmp_path / "film.h264").read_bytes()
+    captions = b"\xb5\0\x31GA94\x03\xc1\xff\xfc\x94\x2c\xff"  # ATSC A/53, one pair of bytes
+    message = b"\0\0\1\x06\x04" + bytes([len(captions)]) + captions + b"\x80"
+    at = data.index(b"\0\0\1\x65")
+    (tmp_path / "film.h264").write_bytes(data[:at] + message + data[at:])
+    facts = stylize_video(tmp_path / "film.h264", tmp_path / "new.mkv", unchanged)
+    assert "its closed captions, which lie within frames, are not kept" in facts.warnings
+    assert "its format does not say where it ends" in facts.warnings[0]
+
+
 def test_metadata_that_would_not_be_true_are_dropped(tmp_path):
     def tags(container):
         container.streams.video[0].metadata.update({"BPS": "99", "NUMBER_OF_FRAMES": "7", "title": "A walk"})
@@ -242,6 +258,27 @@ def test_a_new_video_is_called_by_a_container_that_is_written(tmp_path, name, su
     assert target_suffix(tmp_path / name) == suffix
     (tmp_path / name).write_bytes(b"no video")
     assert result_suffix(tmp_path / name, True, "keep") == suffix
+
+
+def test_the_sound_of_telephones_is_kept(tmp_path):
+    def amr(container):
+        stream = container.add_stream("libopencore_amrnb", rate=8000, layout="mono")
+        return lambda: write_sine(container, stream, FRAMES / RATE)
+
+    source = _film(tmp_path / "old.3gp", amr, codec="mpeg4")
+    assert target_suffix(source) == ".mov"  # neither .mp4 nor .mkv take it
+    assert stylize_video(source, tmp_path / "new.mov", unchanged).warnings == ()
+    assert _kinds(tmp_path / "new.mov") == ["video", "audio"]
+
+
+def test_a_sound_that_is_announced_and_never_comes_is_left_out(tmp_path):
+    data = _film(tmp_path / "old.ts", _sound("aac")).read_bytes()
+    packets = [data[at : at + 188] for at in range(0, len(data), 188)]
+    mute = b"".join(each for each in packets if int.from_bytes(each[1:3]) & 0x1FFF != 0x101)
+    (tmp_path / "old.ts").write_bytes(mute)
+    assert target_suffix(tmp_path / "old.ts") == ".mkv"
+    facts = stylize_video(tmp_path / "old.ts", tmp_path / "new.mkv", unchanged)
+    assert (facts.frames, facts.warnings) == (FRAMES, ("the new video is without sound (aac)",))
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("aac", ".mov"), ("libopus", ".mkv")])

@@ -97,6 +97,14 @@ def test_what_lies_behind_a_whole_file_does_no_harm(whole):
     assert _extent(whole("mkv") + b"\xff\x00" * 50).whole is True
 
 
+def test_an_index_that_cannot_be_read_leaves_the_sizes_of_boxes(whole):
+    data = whole("mp4 faststart")
+    at = data.index(b"trak")
+    compressed = data[:at].replace(b"trak", b"cmov") + data[at:].replace(b"trak", b"cmov")
+    assert _extent(compressed).whole is True
+    assert _extent(compressed[:-1]).whole is False
+
+
 def test_samples_of_another_file_are_not_looked_for(whole):
     data = bytearray(whole("mp4 without sound"))
     at = data.index(b"url ") + 4

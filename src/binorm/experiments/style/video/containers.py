@@ -13,13 +13,18 @@ _BY_SUFFIX = {".mp4": ".mp4", ".m4v": ".mp4", ".3gp": ".mp4", ".3g2": ".mp4", ".
 
 
 def target_suffix(source: Path) -> str:
-    """How a new video's name ends: as the old one's if that is written and takes its sound, or else ``.mkv``."""
+    """How a new video's name ends: as the old one's if that is written and takes its sound, or else ``.mkv``.
+
+    Or ``.mov``, where ``.mkv`` does not take the sound.
+    """
     suffix = _BY_SUFFIX.get(source.suffix.lower(), ANY)
-    if suffix == ANY or not source.is_file():
+    if not source.is_file():
         return suffix
     try:
         with source.open("rb") as file, open_container(file) as container:
-            return suffix if all(fits(stream, suffix) for stream in container.streams.audio) else ANY
+            sounds = container.streams.audio
+            takers = (each for each in (suffix, ANY, ".mov") if all(fits(sound, each) for sound in sounds))
+            return next(takers, suffix)
     except Exception:  # whatever it is, it is told at the file's turn
         return suffix
 

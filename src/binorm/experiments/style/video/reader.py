@@ -180,6 +180,7 @@ class VideoReader:
             dolby_vision = any(side_data.get(f"DOVI_{name}") is not None for name in ("METADATA", "RPU_BUFFER"))
             check_colours(self.path, int(frame.colorspace), int(frame.color_trc), dolby_vision)
             self.remarks.damaged += frame.is_corrupt
+            self.remarks.captions |= side_data.get("A53_CC") is not None
         return list(frames)
 
     def _check_size(self, width: int, height: int) -> None:

@@ -17,6 +17,7 @@ class Remarks:
         jumps: how often times begin anew.
         interlaced: frames that were interlaced.
         transparent: whether anything shows through.
+        captions: whether there are closed captions within frames.
         other_videos: video streams beside the first.
         covers: pictures of a cover among the streams.
     """
@@ -29,6 +30,7 @@ class Remarks:
     jumps: int = 0
     interlaced: int = 0
     transparent: bool = False
+    captions: bool = False
     other_videos: int = 0
     covers: int = 0
 
@@ -47,6 +49,19 @@ class Remarks:
             yield f"{self.interlaced:,} of {frames:,} frames are interlaced: their lines are brought to one moment"
         if self.transparent:
             yield "its transparency is not kept: it is drawn over white"
+        if self.captions:
+            yield "its closed captions, which lie within frames, are not kept"
+
+    def _faults(self) -> Iterator[str]:
+        if self.damaged:
+            yield f"{counted(self.damaged, 'frame')} mended by the decoder"
+        if self.corrupt:
+            yield f"{counted(self.corrupt, 'packet')} incomplete"
+        if self.undecodable:
+            first = self.undecodable[0]
+            yield f"{counted(len(self.undecodable), 'packet')} passed over, the first at about {first:.1f} s"
+        if self.gaps:
+            yield f"frames missing in {counted(self.gaps, 'place')}"
 
     def _faults(self) -> Iterator[str]:
         if self.damaged:

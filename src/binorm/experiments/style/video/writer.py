@@ -136,19 +136,25 @@ class VideoWriter:
         return stream
 
     def _add_copy(self, source: Any) -> Any:
-        """A stream for packets as they are; None for what is no sound and does not fit into the container."""
+        """A stream for packets as they are; None for what does not fit into the container, of sound into any."""
         if not fits(source, self._target.suffix.lower()):
             if source.type == "audio":
-                raise UserError(
-                    f"{self._target.suffix} cannot hold the sound of {self._reader.path} ({_codec_name(source)}) as it "
-                    f"is: write {self._other_formats()}"
-                )
-            self._left_out.append(f"{'subtitles' if source.type == 'subtitle' else 'data'} ({_codec_name(source)})")
+                self._check_no_other_fits(source)
+            kind = {"audio": "sound", "subtitle": "subtitles"}.get(source.type, "data")
+            self._left_out.append(f"{kind} ({_codec_name(source)})")
             return None
         copy = self._container.add_stream_from_template(source)
         copy.metadata.update(_kept(source.metadata))
         copy.disposition = source.disposition
         return copy
+
+    def _check_no_other_fits(self, sound: Any) -> None:
+        """Raise a `UserError` that names the containers that can hold a sound, if there are any."""
+        if suffixes := [suffix for suffix in (".mp4", ".mov", ".mkv", ".webm") if fits(sound, suffix)]:
+            raise UserError(
+                f"{self._target.suffix} cannot hold the sound of {self._reader.path} ({_codec_name(sound)}) as it is: "
+                f"write {' or '.join(suffixes)}"
+            )
 
     def _add_attachments(self) -> None:
         """Copy fonts and the like into Matroska files, which want a type of each."""

@@ -11,9 +11,9 @@ from binorm.experiments.style.video.wholeness.extent import Extent, Source, miss
 TOP_BOXES = {b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"sidx", b"wide", b"free", b"skip", b"pnot", b"uuid"}
 MEDIA = {b"moov", b"mdat", b"moof", b"sidx", b"styp"}  # without all of which frames are missing
 MOST_BOXES = 2_000_000
-LARGEST_INDEX = 1 << 28  # bytes of a moov that is looked into
+LARGEST_INDEX = 1 << 27  # bytes of a moov that is looked into
 MOST_SAMPLES = 1 << 24  # in a chunk
-ENCRYPTED = {b"encv", b"drmi"}  # Common Encryption, and that of a shop
+ENCRYPTED = {b"encv", b"enca", b"drmi", b"drms"}  # Common Encryption, and that of a shop
 
 Numbers = NDArray[np.int64]
 
@@ -53,7 +53,7 @@ def mp4_extent(source: Source) -> Extent:
         return Extent(False, reason, _seconds(index, b"mvhd"), encrypted=encrypted)
     if any(_inside(index, b"mvex")) or b"moof" in kinds:
         return _fragmented(source, found, cut, index, encrypted)
-    if moov.end - moov.body > LARGEST_INDEX and cut:
+    if cut and cut.kind in MEDIA and (not end or moov.end - moov.body > LARGEST_INDEX):  # the index cannot be read
         return Extent(False, missing(f"its box {_name(cut)}", cut.end, source.size), encrypted=encrypted)
     return Extent(True, encrypted=encrypted)
 
