@@ -41,15 +41,16 @@ class NotAnImageError(BrokenImageError):
     """A file in none of the formats that are taken; the message is what it is instead."""
 
 
-class TooDeepImageError(BrokenImageError):
-    """An image with more bits a channel than are taken."""
-
-
 class UnreadImageError(BrokenImageError):
-    """A picture of a kind that is not read, or whose pixels would come out wrong, or a video.
+    """A whole file of a kind that is not read, or whose pixels would come out wrong: a picture of any kind, or a video.
 
-    The message goes on behind the file's name, and says what makes a picture of it that is read.
+    Attributes:
+        predicate: what goes on behind the file's name, with what makes a picture of it that is read.
     """
+
+    def __init__(self, predicate: str) -> None:
+        super().__init__(f"it {predicate}")
+        self.predicate = predicate
 
 
 class TooLargeImageError(BrokenImageError):
