@@ -45,7 +45,7 @@ def decoded(image: Image.Image) -> Decoded:
     """What an opened picture shows that is not loaded yet; it may be a drafted one.
 
     Raises:
-        UnreadImageError: for 32 bits a channel, whose white nobody knows, and for colours that cannot be brought to RGB.
+        UnreadImageError: for 32 bits a channel, whose white nobody knows, and colours that cannot be brought to RGB.
     """
     key = _key_colour(image)
     profile = image.info.get("icc_profile")
