@@ -47,7 +47,7 @@ def test_thirty_two_bits_are_refused_rather_than_cut_off():
     data = _encoded(Image.fromarray(RAMP.astype(numpy.float32)), "TIFF")
     with pytest.raises(UnreadImageError, match="has floating-point numbers"):
         decode(data, SIZE)
-    assert examine_bytes("train", "a.tif", 0, data).fault.startswith("has floating-point numbers")
+    assert examine_bytes("train", "a.tif", 0, data).fault.startswith("it has floating-point numbers")
 
 
 def test_plain_pixels_stay_what_they_are():

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 
 import numpy
 import pytest
@@ -113,7 +114,7 @@ def test_neighbours_of_what_is_refused_are_read(name):
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_would_come_out_wrong_is_refused_in_training_and_in_drawing(name, capfd):
     data, reason = REFUSED[name]
-    with pytest.raises(BrokenImageError, match=f"^{reason}.*: (save|get|convert) it"):
+    with pytest.raises(BrokenImageError, match=f"^it {reason}.*: (save|get|convert) it"):
         decode(data, (1, 1), resize=True)
     with pytest.raises(UserError, match=f"^scan {reason}"):
         decode_picture(data, "scan")
@@ -154,3 +155,13 @@ def test_an_old_bilevel_tiff_without_tags_is_black_and_white():
     data = tiff(numpy.packbits(bits, axis=1).tobytes(), *SIZE, photometric=1)
     assert numpy.array_equal(decode(data, SIZE), _grey(bits * numpy.uint8(255)))
     assert Image.open(io.BytesIO(data)).mode == "1"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libtiff is found on Linux alone")
+def test_what_fails_within_libtiff_is_an_error_and_no_line_in_the_terminal(capfd):
+    data = tiff(b"\xff" * 60, *SIZE, bits=8, photometric=1, compression=8)
+    with pytest.raises(BrokenImageError, match="decoder error"):
+        decode(data, SIZE)
+    with pytest.raises(UserError, match="^scan is damaged: "):
+        decode_picture(data, "scan")
+    assert capfd.readouterr() == ("", "")

@@ -56,7 +56,7 @@ def _error(data):
 def test_pictures_that_are_not_read_are_named_with_what_converts_them(name, data):
     error = _error(data)
     assert isinstance(error, UnreadImageError)
-    assert str(error).startswith(f"is {name}")
+    assert str(error).startswith(f"it is {name}")
     assert "which is not read here: convert it to PNG first, with `" in str(error)
     with pytest.raises(UserError, match=rf"^photo\.jpg is {name}"):
         decode_picture(data, "photo.jpg")

@@ -215,7 +215,7 @@ def test_truncated_pictures_are_refused(file_format, share):
         decode_picture(data[: int(share * len(data))], "half.pic")
 
 
-@pytest.mark.parametrize("data", [b"", b"hello", b"BMW is a car", b"G" * 100])
+@pytest.mark.parametrize("data", [b"hello", b"Good morning", b"\0" * 2000])
 def test_other_files_are_refused(data):
     with pytest.raises(UserError, match=r"^notes\.txt is not a picture \(expected PNG, .*, GIF or PPM\)"):
         decode_picture(data, "notes.txt")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy
 from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
-from binorm.experiments.common.images import TooDeepImageError, UnreadImageError
+from binorm.experiments.common.images import UnreadImageError
 
 ORIENTATION = 0x0112  # among the EXIF tags
 TURNS = {
@@ -45,8 +45,7 @@ def decoded(image: Image.Image) -> Decoded:
     """What an opened picture shows that is not loaded yet; it may be a drafted one.
 
     Raises:
-        TooDeepImageError: for 32 bits a channel, whose white nobody knows.
-        UnreadImageError: for colours that cannot be brought to RGB.
+        UnreadImageError: for 32 bits a channel, whose white nobody knows, and colours that cannot be brought to RGB.
     """
     key = _key_colour(image)
     profile = image.info.get("icc_profile")
@@ -102,11 +101,11 @@ def eight_bits(image: Image.Image) -> Image.Image:
     """A loaded picture of 16 bits a channel brought to 8, whose white is white; any other of 8 bits or fewer as it is.
 
     Raises:
-        TooDeepImageError: for 32 bits a channel.
+        UnreadImageError: for 32 bits a channel.
     """
     sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
     if image.mode in ("I", "F") and not sixteen:
-        raise TooDeepImageError("has 32 bits a channel (expected 8 or 16): save it with 16 bits first")
+        raise UnreadImageError("has 32 bits a channel (expected 8 or 16): save it with 16 bits first")
     if not sixteen:
         return image
     values, white = numpy.asarray(image).astype(numpy.uint32), 65_535

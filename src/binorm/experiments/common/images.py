@@ -4,10 +4,7 @@ One guard for all: what comes may be anything, and decoders raise nearly anythin
 """
 
 import io
-import logging
-import re
 import struct
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -17,6 +14,7 @@ from PIL import BmpImagePlugin, GifImagePlugin, Image, TiffImagePlugin, Unidenti
 from binorm.experiments.common.bmp_runs import why_misread
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.picture_content import HEAD, RAW, kind_of_content, other_content, taken_format, unread
+from binorm.experiments.common.silence import silence_pillow
 from binorm.experiments.common.tiff_kinds import check_tags, why_unread
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of red, green, blue in [0, 1]
@@ -30,7 +28,6 @@ FORMATS = (
     "GIF",
 )  # whatever a file's name: others may start programs to be decoded
 MAX_PIXELS = 2**26  # more than any photograph of a data set has; a bomb is beyond it
-_SILENT = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
 class BrokenImageError(Exception):
@@ -41,15 +38,16 @@ class NotAnImageError(BrokenImageError):
     """A file in none of the formats that are taken; the message is what it is instead."""
 
 
-class TooDeepImageError(BrokenImageError):
-    """An image with more bits a channel than are taken."""
-
-
 class UnreadImageError(BrokenImageError):
-    """A picture of a kind that is not read, or whose pixels would come out wrong, or a video.
+    """A whole file of a kind that is not read, or whose pixels would come out wrong: a picture of any kind, or a video.
 
-    The message goes on behind the file's name, and says what makes a picture of it that is read.
+    Attributes:
+        predicate: what goes on behind the file's name, with what makes a picture of it that is read.
     """
+
+    def __init__(self, predicate: str) -> None:
+        super().__init__(f"it {predicate}")
+        self.predicate = predicate
 
 
 class TooLargeImageError(BrokenImageError):
@@ -79,7 +77,7 @@ def open_image(
         TooLargeImageError: for more pixels.
         BrokenImageError: if what happens to it inside the context cannot be done.
     """
-    _silence_pillow()
+    silence_pillow()
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     too_many = f"more than the {max_pixels / 1e6:.0f} megapixels that are decoded: make it smaller first"
     other_faults: tuple[type[Exception], ...] = (UserError, BrokenImageError, *reraise)
@@ -153,14 +151,3 @@ def _unopened(file: BinaryIO) -> BrokenImageError:
     if taken:
         return BrokenImageError(f"it begins as a {taken} and does not go on as one")
     return NotAnImageError(other_content(head))
-
-
-def _silence_pillow() -> None:
-    """Pillow's words about odd metadata name no file, and the pixels are whole; what is not is an error.
-
-    Filters belong to the process, and whoever catches warnings meanwhile takes this one along when done, so it is put
-    in place again where it is missing.
-    """
-    if warnings.filters[:1] != [_SILENT]:
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        logging.getLogger("PIL").setLevel(logging.CRITICAL)

@@ -14,7 +14,6 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.images import (
     BrokenImageError,
     NotAnImageError,
-    TooDeepImageError,
     TooLargeImageError,
     UnreadImageError,
     open_image,
@@ -69,8 +68,8 @@ def decode_picture(
         size = f"{error.size} pixels, " * bool(error.size)
         limit = f"more than the {max_pixels / 1e6:g} megapixels that are taken: {way_out}"
         raise UserError(f"{name} has {size}{limit}") from error
-    except (TooDeepImageError, UnreadImageError) as error:
-        raise UserError(f"{name} {error}") from error
+    except UnreadImageError as error:
+        raise UserError(f"{name} {error.predicate}") from error
     except BrokenImageError as error:
         raise UserError(f"{name} is damaged: {error}") from error
 

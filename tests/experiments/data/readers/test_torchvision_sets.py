@@ -88,7 +88,7 @@ def test_files_of_a_set_are_decoded_as_all_others(tmp_path):
     upright = numpy.asarray(Image.open(io.BytesIO(encode(turned))).transpose(Image.Transpose.ROTATE_180))
     assert numpy.array_equal(pixels, upright)
     next(tmp_path.rglob("*.jpg")).write_bytes(b"\xff\x0a of JPEG XL")
-    assert next(each.fault for each in spec.examine(tmp_path) if each.fault).startswith("is a JPEG XL picture")
+    assert next(each.fault for each in spec.examine(tmp_path) if each.fault).startswith("it is a JPEG XL picture")
 
 
 def test_reads_svhn_as_published(tmp_path, no_decoding):

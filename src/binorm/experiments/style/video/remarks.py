@@ -63,17 +63,6 @@ class Remarks:
         if self.gaps:
             yield f"frames missing in {counted(self.gaps, 'place')}"
 
-    def _faults(self) -> Iterator[str]:
-        if self.damaged:
-            yield f"{counted(self.damaged, 'frame')} mended by the decoder"
-        if self.corrupt:
-            yield f"{counted(self.corrupt, 'packet')} incomplete"
-        if self.undecodable:
-            first = self.undecodable[0]
-            yield f"{counted(len(self.undecodable), 'packet')} passed over, the first at about {first:.1f} s"
-        if self.gaps:
-            yield f"frames missing in {counted(self.gaps, 'place')}"
-
     def left_out(self) -> Iterator[str]:
         """Streams that no new video has."""
         if self.other_videos:
