@@ -120,6 +120,13 @@ def test_a_class_that_only_the_test_part_has_is_an_error(tmp_path):
         load("folder", tmp_path)
 
 
+def test_a_training_part_beside_another_folder_is_no_class(tmp_path):
+    write(tmp_path, "train/{kind}/{number}.png", splits=("",))
+    write(tmp_path, "more of them/{kind}/{number}.png", splits=("",), classes=("cat", "zebra"))
+    with pytest.raises(UserError, match="train in .* beside more of them are names of splits and not of a class"):
+        load("folder", tmp_path)
+
+
 def test_a_class_may_be_called_train_among_others(tmp_path):
     write(tmp_path, "{kind}/{number}.png", splits=("",), classes=("train", "bus", "car"))
     assert load("folder", tmp_path).classes == ("bus", "car", "train")

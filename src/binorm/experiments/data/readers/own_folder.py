@@ -97,7 +97,8 @@ def _find(tree: FileTree) -> tuple[tuple[str, ...], Labelled]:
         raise UserError(f"{stray[0].file} in {tree.path} lies in no class: expected {EXPECTED}")
     classes = tuple(sorted({each.parts[depth] for each in pictures}))
     check_class_names(tree, classes)
-    refuse_splits("class", classes, str(tree.path), f"expected {EXPECTED}")
+    nested = set(classes) - {each.parts[depth] for each in pictures if len(each.parts) == depth + 2}
+    refuse_splits("class", classes, str(tree.path), f"expected {EXPECTED}", nested)
     _refuse_domains(tree, pictures, depth, classes)
     check_no_class_is_lost(tree, {each.folder(depth) for each in pictures})
     found: Labelled = {}

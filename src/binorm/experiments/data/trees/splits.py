@@ -1,7 +1,7 @@
 """Folders that stand for a split of the data: ``train``, ``val``, ``test`` are no classes and no domains."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from binorm.experiments.common.errors import UserError
@@ -101,17 +101,21 @@ def _without(placed: Placed, level: int, names: Mapping[str, str]) -> Placed:
     return Placed(placed.file, placed.split if split == UNSPLIT else split, parts, depths)
 
 
-def refuse_splits(kind: str, names: Sequence[str], place: str, way_out: str) -> None:
-    """Raise a `UserError` where classes or domains are called as splits are: two of them or more, or a test.
+def refuse_splits(kind: str, names: Sequence[str], place: str, way_out: str, nested: Collection[str] = ()) -> None:
+    """Raise a `UserError` where classes or domains are called as splits are.
+
+    A single class may be called ``train`` among others, if its pictures lie right in its folder.
 
     Args:
         kind: "class" or "domain".
         names: of all of them.
         place: where they are, for people.
         way_out: what to do, as a sentence's end.
+        nested: those of the names whose pictures all lie in further folders.
     """
     splits = [name for name in names if split_of(name) not in (None, UNSPLIT)]
-    if len(splits) > 1 or (splits and (kind == "domain" or split_of(splits[0]) != TRAIN)):
+    meant = len(splits) == 1 and kind == "class" and split_of(splits[0]) == TRAIN and splits[0] not in nested
+    if splits and not meant:
         others = [name for name in names if name not in splits]
         beside = f" beside {listed(others[:3])}" if others else ""
         raise UserError(f"{listed(splits)} in {place}{beside} are names of splits and not of a {kind}: {way_out}")
