@@ -56,6 +56,26 @@ def test_a_training_leaves_everything_that_is_known_about_it(whole):
     assert not list(whole.rglob("*.tmp"))
 
 
+def test_other_photographs_or_another_style_in_the_same_folder_are_refused(files, tmp_path):
+    folder, photographs = files
+    chosen = tiny_style.recipe(folder)
+    run = tiny_style.train(tmp_path, chosen, photographs)
+    data = json.loads((run / "run.json").read_text())["data"]
+    assert data["remarks"] == []
+    assert len(data["fingerprint"]) == len(data["style_fingerprint"]) == 32
+    fewer = tiny_style.write_photographs(tmp_path / "photos", count=5)
+    with pytest.raises(UserError, match=r"seed0 was trained on other data \(6 training pictures there, 5 now\)"):
+        tiny_style.train(tmp_path, chosen, fewer, norm="bn")
+    style = folder / "stripes.png"
+    before = style.read_bytes()
+    try:
+        Image.new("RGB", (43, 32), "red").save(style)
+        with pytest.raises(UserError, match=r"other data \(another style picture\)"):
+            tiny_style.train(tmp_path, chosen, photographs)
+    finally:
+        style.write_bytes(before)
+
+
 def test_the_file_holds_the_trained_network(whole):
     network, card = load_style(whole)
     assert (card.norm, card.width, card.blocks, card.title) == ("bin", 4, 1, "stripes")

@@ -95,9 +95,13 @@ def other_data(folder: Path, given: Mapping[str, Any]) -> str:
     for key, what in (("classes", "the classes"), ("evaluation", "the evaluation sets")):
         if key in kept and key in given and kept[key] != given[key]:
             texts.append(f"{what} {_few(kept[key])} there, {_few(given[key])} now")
-    marks = [key for key in ("fingerprint", "target_fingerprint", "style_fingerprint") if kept.get(key)]
-    if not texts and any(given.get(key, kept[key]) != kept[key] for key in marks):
-        texts.append("as many pictures, but not the same")
+    if not texts:
+        marks = {
+            "fingerprint": "as many pictures, but not the same",
+            "target_fingerprint": "other unlabelled pictures",
+            "style_fingerprint": "another style picture",
+        }
+        texts += [text for key, text in marks.items() if kept.get(key) and given.get(key, kept[key]) != kept[key]]
     return "; ".join(texts)
 
 
