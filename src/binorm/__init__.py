@@ -1,6 +1,7 @@
 """Batch-Instance Normalization (Nam & Kim, NeurIPS 2018) for PyTorch."""
 
 from binorm import functional
+from binorm.calibration import CalibratedLayer, CalibrationSummary, calibrate_gates
 from binorm.clipping import clip_gates_
 from binorm.convert import convert_batch_norm, revert_to_batch_norm
 from binorm.gates import GateSummary, gate_parameters, gate_summary, named_gates, param_groups
@@ -17,8 +18,11 @@ __all__ = [
     "BatchInstanceNorm2d",
     "BatchInstanceNorm3d",
     "BatchInstanceNormAct2d",
+    "CalibratedLayer",
+    "CalibrationSummary",
     "GateSummary",
     "SyncBatchInstanceNorm",
+    "calibrate_gates",
     "clip_gates_",
     "convert_batch_norm",
     "convert_sync_batch_instance_norm",
