@@ -4,6 +4,7 @@ from binorm import functional
 from binorm.calibration import CalibratedLayer, CalibrationSummary, calibrate_gates
 from binorm.clipping import clip_gates_
 from binorm.convert import convert_batch_norm, revert_to_batch_norm
+from binorm.fold import fold
 from binorm.gates import GateSummary, gate_parameters, gate_summary, named_gates, param_groups
 from binorm.modules import BatchInstanceNorm1d, BatchInstanceNorm2d, BatchInstanceNorm3d
 from binorm.norm_act import BatchInstanceNormAct2d
@@ -26,6 +27,7 @@ __all__ = [
     "clip_gates_",
     "convert_batch_norm",
     "convert_sync_batch_instance_norm",
+    "fold",
     "freeze_",
     "functional",
     "gate_parameters",
