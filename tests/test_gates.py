@@ -273,3 +273,27 @@ def test_a_gate_inside_of_another_parameter_cannot_have_a_group() -> None:
     layer.gate = flat[-3:]
     with pytest.raises(ValueError, match=r"the gate of the layer is no parameter.*use_orig_params=True"):
         param_groups(layer, lr=0.1)
+
+
+def test_the_summary_prints_as_a_table_with_a_line_for_all() -> None:
+    model = nn.Sequential(layer_with_gates([0.0, 0.55, 1.0, 1.0]), nn.Sequential(layer_with_gates([0.95, 1.0])))
+    head, *rows = str(gate_summary(model)).splitlines()
+    assert head.startswith("layer  gates   mean  below 0.1  above 0.9")
+    assert [row.split() for row in rows] == [
+        ["0", "4", "0.638", "25.0", "%", "50.0", "%", "1", "0", "0", "0", "0", "1", "0", "0", "0", "2"],
+        ["1.0", "2", "0.975", "0.0", "%", "100.0", "%", "0", "0", "0", "0", "0", "0", "0", "0", "0", "2"],
+        ["all", "6", "0.750", "16.7", "%", "66.7", "%", "1", "0", "0", "0", "0", "1", "0", "0", "0", "4"],
+    ]
+    assert str(gate_summary(nn.Conv2d(3, 4, 3))) == "no batch-instance norms"
+
+
+def test_gates_are_drawn_a_row_a_layer(tmp_path: object) -> None:
+    pytest.importorskip("matplotlib")
+    model = nn.Sequential(layer_with_gates([0.0, 0.55, 1.0, 1.0]), nn.Sequential(layer_with_gates([0.95, 1.0])))
+    figure = binorm.plot_gates(model)
+    (image,) = figure.axes[0].images
+    assert image.get_array().tolist()[0] == [0.25, 0, 0, 0, 0, 0.25, 0, 0, 0, 0.5]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["0", "1.0"]
+    figure.savefig(f"{tmp_path}/gates.png")
+    with pytest.raises(ValueError, match="no batch-instance norms whose gates could be drawn"):
+        binorm.plot_gates(nn.Conv2d(3, 4, 3))

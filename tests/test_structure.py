@@ -66,7 +66,7 @@ def test_a_folder_holds_what_a_reader_can_look_over(folder) -> None:
 
 
 # Imported only inside functions that say what is missing: what an extra or another library brings to the layer.
-ASKED_LATE = {"timm_registry.py": {"timm"}, "gates.py": {"accelerate"}}
+ASKED_LATE = {"plots.py": {"matplotlib"}, "timm_registry.py": {"timm"}, "gates.py": {"accelerate"}}
 
 
 def imported(node: ast.AST, everywhere: bool) -> Iterator[str]:

@@ -5,10 +5,11 @@ from binorm.calibration import CalibratedLayer, CalibrationSummary, calibrate_ga
 from binorm.clipping import clip_gates_
 from binorm.convert import convert_batch_norm, revert_to_batch_norm
 from binorm.fold import fold
-from binorm.gates import GateSummary, gate_parameters, gate_summary, named_gates, param_groups
+from binorm.gates import GateSummary, GateTable, gate_parameters, gate_summary, named_gates, param_groups
 from binorm.modules import BatchInstanceNorm1d, BatchInstanceNorm2d, BatchInstanceNorm3d
 from binorm.norm_act import BatchInstanceNormAct2d
 from binorm.norm_layers import freeze_, norm_layers, unfreeze_, update_statistics
+from binorm.plots import plot_gates
 from binorm.sync import SyncBatchInstanceNorm, convert_sync_batch_instance_norm
 from binorm.timm_registry import register_with_timm
 
@@ -22,6 +23,7 @@ __all__ = [
     "CalibratedLayer",
     "CalibrationSummary",
     "GateSummary",
+    "GateTable",
     "SyncBatchInstanceNorm",
     "calibrate_gates",
     "clip_gates_",
@@ -35,6 +37,7 @@ __all__ = [
     "named_gates",
     "norm_layers",
     "param_groups",
+    "plot_gates",
     "register_with_timm",
     "revert_to_batch_norm",
     "unfreeze_",

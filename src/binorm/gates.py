@@ -112,15 +112,42 @@ class GateSummary:
     histogram: tuple[int, ...]
 
 
-def gate_summary(model: nn.Module) -> list[GateSummary]:
+class GateTable(list[GateSummary]):
+    """The layers' gates; prints as a table, a line a layer and one for all of them."""
+
+    def __str__(self) -> str:
+        """Channels, mean, shares below 0.1 and above 0.9, and how many gates each tenth of [0, 1] holds."""
+        if not self:
+            return "no batch-instance norms"
+        width = max(len("all"), *(len(each.name) for each in self))
+        lines = [f"{'layer':{width}}  gates   mean  below 0.1  above 0.9  from 0 to 1 in tenths"]
+        for each in (*self, self._all()):
+            tenths = " ".join(f"{count:{max(1, len(str(each.channels)))}}" for count in each.histogram)
+            lines.append(
+                f"{each.name:{width}}  {each.channels:5}  {each.mean:5.3f}  {100 * each.below:7.1f} %  "
+                f"{100 * each.above:7.1f} %  {tenths}"
+            )
+        return "\n".join(lines)
+
+    def _all(self) -> GateSummary:
+        channels = sum(each.channels for each in self)
+        mean, below, above = (
+            sum(getattr(each, name) * each.channels for each in self) / channels for name in ("mean", "below", "above")
+        )
+        histogram = tuple(map(sum, zip(*(each.histogram for each in self), strict=True)))
+        return GateSummary("all", channels, mean, below, above, histogram)
+
+
+def gate_summary(model: nn.Module) -> GateTable:
     """Summarize the gates of every batch-instance norm of ``model``, in the order of its modules, as they are used.
 
-    Sharded gates (DTensors) are gathered: call it in every process. Gates that accelerate has offloaded are fetched.
+    A list of `GateSummary` that prints as a table. Sharded gates (DTensors) are gathered: call it in every process.
+    Gates that accelerate has offloaded are fetched.
 
     Raises:
         ValueError: for gates without values here: on the meta device, or a shard of ``FullyShardedDataParallel``.
     """
-    return [summarize_gates(name, gate_values(layer, name)) for name, layer in _layers(model)]
+    return GateTable(summarize_gates(name, gate_values(layer, name)) for name, layer in _layers(model))
 
 
 @torch.no_grad()
