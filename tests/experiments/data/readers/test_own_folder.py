@@ -127,6 +127,13 @@ def test_a_training_part_beside_another_folder_is_no_class(tmp_path):
         load("folder", tmp_path)
 
 
+def test_splits_in_some_classes_alone_are_refused(tmp_path):
+    write(tmp_path, "camA/{split}/{kind}/{number}.png")
+    write(tmp_path, "camB/{kind}/{number}.png", splits=("",))
+    with pytest.raises(UserError, match="camA in .* holds the splits test, train, and other folders beside it do not"):
+        load("folder", tmp_path)
+
+
 def test_a_class_may_be_called_train_among_others(tmp_path):
     write(tmp_path, "{kind}/{number}.png", splits=("",), classes=("train", "bus", "car"))
     assert load("folder", tmp_path).classes == ("bus", "car", "train")

@@ -72,6 +72,20 @@ def test_names_of_splits_beside_domains_are_refused(tmp_path, folders, message):
         FOLDER_SETS["domains"].load_domains(tmp_path, 8)
 
 
+@pytest.mark.parametrize("splits", [("train", "test"), ("train",)])
+def test_splits_in_some_domains_alone_are_refused(tmp_path, splits):
+    for split in splits:
+        write_domains(tmp_path, ("camA",), layout=f"{{domain}}/{split}/{{kind}}")
+    write_domains(tmp_path, ("camB",))
+    with pytest.raises(UserError, match="train in the domain camA of .*not of a class: have splits at the same level"):
+        FOLDER_SETS["domains"].load_domains(tmp_path, 8)
+
+
+def test_a_class_of_a_domain_may_be_called_train(tmp_path):
+    write_domains(tmp_path, CAMERAS, classes=("train", "bus"))
+    assert FOLDER_SETS["domains"].load_domains(tmp_path, 8).classes == ("bus", "train")
+
+
 def test_one_split_set_of_pictures_is_no_set_of_domains(tmp_path):
     write_domains(tmp_path, ("train", "test"), per_class=2)
     with pytest.raises(UserError, match="--dataset folder"):

@@ -18,6 +18,7 @@ from binorm.experiments.data.trees.splits import COPY, TEST, TRAIN, UNSPLIT, VAL
 EXPECTED = "<domain>/<class>/<picture>.jpg or .png"
 SPLITS = (TRAIN, TEST)
 VALIDATION_PART = "pictures of a validation part, beside train and test"
+SAME_LEVEL = "have splits at the same level in all domains, or in none"
 ONE_DOMAIN = "for pictures of one domain give --dataset folder, else a folder for each domain"
 
 
@@ -206,6 +207,9 @@ def _domain_files(
     classes = tuple(sorted(set(names.values())))
     labels = {name: label for label, name in enumerate(classes)}
     check_class_names(tree, classes)
+    pictures = [each for files in splits.values() for each in files.values()]
+    nested = set(classes) - {_class_name(spec, each.parts[depth]) for each in pictures if len(each.parts) == depth + 2}
+    refuse_splits("class", classes, f"the domain {domain} of {tree.path}", SAME_LEVEL, nested)
     if not spec.listed:  # lists may leave classes out
         check_no_class_is_lost(tree, {each.folder(depth) for files in splits.values() for each in files.values()})
     files = {

@@ -16,7 +16,7 @@ from binorm.experiments.data.readers.image_folder import Labelled, read_pictures
 from binorm.experiments.data.trees.classes import check_class_names, check_no_class_is_lost
 from binorm.experiments.data.trees.file_tree import FileTree, no_pictures, open_tree
 from binorm.experiments.data.trees.folder_walk import PassedOver
-from binorm.experiments.data.trees.splits import COPY, TEST, TRAIN, UNSPLIT, VAL, Placed, place, refuse_splits
+from binorm.experiments.data.trees.splits import COPY, TEST, TRAIN, UNSPLIT, VAL, Placed, place, refuse_splits, split_of
 from binorm.experiments.recipes.base import VALIDATION
 
 EXPECTED = "{train,test}/<class>/<picture>.jpg or .png, or <class>/<picture>.jpg or .png"
@@ -99,6 +99,13 @@ def _find(tree: FileTree) -> tuple[tuple[str, ...], Labelled]:
     check_class_names(tree, classes)
     nested = set(classes) - {each.parts[depth] for each in pictures if len(each.parts) == depth + 2}
     refuse_splits("class", classes, str(tree.path), f"expected {EXPECTED}", nested)
+    for name in nested:
+        inside = sorted({each.parts[depth + 1] for each in pictures if each.parts[depth] == name})
+        if all(split_of(each) not in (None, UNSPLIT) for each in inside):
+            raise UserError(
+                f"{name} in {tree.path} holds the splits {few(inside)}, and other folders beside it do not: expected "
+                f"{EXPECTED}"
+            )
     _refuse_domains(tree, pictures, depth, classes)
     check_no_class_is_lost(tree, {each.folder(depth) for each in pictures})
     found: Labelled = {}

@@ -11,9 +11,9 @@ UNSPLIT, TRAIN, VAL, TEST, COPY = "all", "train", "val", "test", ""
 """What a folder on the way to a picture stands for: no split, one of three, or copies of the other splits' pictures."""
 
 _NAMES = {
-    "train": TRAIN, "training": TRAIN, "trn": TRAIN,
-    "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL, "eval": VAL,
-    "test": TEST, "testing": TEST, "tst": TEST,
+    "train": TRAIN, "training": TRAIN, "trn": TRAIN, "trainval": TRAIN,
+    "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL, "eval": VAL, "evaluation": VAL,
+    "test": TEST, "testing": TEST, "tst": TEST, "holdout": TEST,
     "images": UNSPLIT, "image": UNSPLIT, "imgs": UNSPLIT, "img": UNSPLIT, "pictures": UNSPLIT, "photos": UNSPLIT,
 }  # fmt: skip
 _ENDING = re.compile(r"[ _-]?(set|data|images|imgs|img|pictures|split)$")
