@@ -177,6 +177,12 @@ def test_other_data_in_the_same_folder_are_refused(tmp_path, norm, other, messag
         tiny.train(tmp_path, norm=norm, data=other())
 
 
+def test_another_setting_that_changes_the_data_is_named_as_what_it_is(tmp_path):
+    tiny.train(tmp_path)
+    with pytest.raises(UserError, match=r"another configuration \(validation 0\.0 there, 0\.2 asked for\)"):
+        tiny.train(tmp_path, recipe=dataclasses.replace(tiny.RECIPE, validation=0.2), data=_fewer_pictures())
+
+
 def test_a_run_from_before_data_had_fingerprints_is_told_by_counts(tmp_path):
     folder = tiny.train(tmp_path)
     facts = json.loads((folder / "run.json").read_text())

@@ -143,9 +143,9 @@ def _plan(
     """The open runs of a recipe, part by part, so that each part's data are loaded once."""
     parts = task.expand(recipe, methods)
     runs = [(part, norm, seed) for part in parts for seed in seeds for norm in norms]
+    opened = [each for each in runs if is_open(run_folder(out, *each), each[0])]  # other settings are named first
     for part in parts:
         check_same_data(run_folder(out, part, norms[0], seeds[0]), partial(task.data, part))
-    opened = [each for each in runs if is_open(run_folder(out, *each), each[0])]
     if done := len(runs) - len(opened):
         console.print(f"{done} of {len(runs)} runs are done already, in {out.joinpath(*recipe.series)}")
     jobs: list[Job] = []

@@ -48,8 +48,9 @@ def run(
     """
     folder = run_folder(out, recipe, norm, seed)
     with sole_use(folder):
+        opened = is_open(folder, recipe)  # another setting, such as image_size, is named as what it is
         check_same_data(folder, partial(task.data, recipe))
-        if not is_open(folder, recipe):
+        if not opened:
             return folder
         try:
             settings = task.settings(recipe, task.size(recipe)[1])
