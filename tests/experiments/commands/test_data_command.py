@@ -5,6 +5,7 @@ import pytest
 from character_trees import write_class_folders, write_tagged
 from cifar_trees import write_pictures
 from domain_trees import PACS, write_bsds500, write_domains, write_usps_arrays
+from real_data import REAL
 from rich.console import Console
 from torchvision_trees import write_mnist
 
@@ -13,8 +14,6 @@ from binorm.experiments.data import load_domains
 from binorm.experiments.data.describe import data_table, describe, prepare, verify
 from binorm.experiments.data.entries import DATASETS
 from binorm.experiments.data.readers.cache import cache_folder
-
-REAL = Path("/work/shared/data")
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from character_trees import write_class_folders, write_picture, write_samples, write_tag_file, write_tagged
 from PIL import Image
+from real_data import REAL
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.entries import DATASETS
@@ -15,8 +16,6 @@ from binorm.experiments.data.readers.characters import (
     FOLDERS,
     ICDAR2003,
 )
-
-REAL = Path("/work/shared/data")
 
 
 def _icdar2005(path, subset):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from domain_trees import write_bsds500, write_digit_domains, write_usps_arrays
 from PIL import Image
+from real_data import REAL
 from torchvision_trees import write_mnist, write_svhn, write_usps
 
 from binorm.experiments import data
@@ -14,7 +15,6 @@ from binorm.experiments.data.readers import digit_domains, mnist_m
 from binorm.experiments.data.readers.digit_domains import DIGIT_DOMAINS
 
 DOMAINS = ("mnist", "mnist-m", "usps", "svhn")
-REAL = Path("/work/shared/data")
 
 
 @pytest.fixture(autouse=True)

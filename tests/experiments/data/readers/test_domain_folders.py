@@ -1,18 +1,18 @@
 import shutil
-from pathlib import Path
 
 import numpy
 import pytest
 import torch
 from domain_trees import PACS, packed, write_domains, write_split_lists
 from PIL import Image
+from real_data import REAL
 
 from binorm.experiments import data
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.readers import domain_folders, image_folder
 from binorm.experiments.data.readers.domain_folders import FOLDER_SETS
 
-REAL = Path("/work/shared/data/pacs.zip")
+PACS_ZIP = REAL / "pacs.zip"
 
 
 @pytest.fixture
@@ -219,10 +219,10 @@ def test_domains_may_have_any_names(tmp_path):
     assert len(data.load_domains("domains", tmp_path, 8).domains) == 2
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real pictures are not here")
+@pytest.mark.skipif(not PACS_ZIP.exists(), reason="the real pictures are not here")
 def test_real_pictures_are_all_found():
     counts = {"art_painting": 2048, "cartoon": 2344, "photo": 1670, "sketch": 3929}
-    with domain_folders.open_tree(REAL) as tree:
+    with domain_folders.open_tree(PACS_ZIP) as tree:
         found = domain_folders.find_domains(tree, FOLDER_SETS["pacs"]).domains
     assert {name: len(domain) for name, domain in found.items()} == counts
     assert {domain.classes for domain in found.values()} == {
