@@ -6,6 +6,7 @@ from binorm.clipping import clip_gates_
 from binorm.convert import convert_batch_norm, revert_to_batch_norm
 from binorm.fold import fold
 from binorm.gates import GateSummary, GateTable, gate_parameters, gate_summary, named_gates, param_groups
+from binorm.loading import load
 from binorm.modules import BatchInstanceNorm1d, BatchInstanceNorm2d, BatchInstanceNorm3d
 from binorm.norm_act import BatchInstanceNormAct2d
 from binorm.norm_layers import freeze_, norm_layers, unfreeze_, update_statistics
@@ -34,6 +35,7 @@ __all__ = [
     "functional",
     "gate_parameters",
     "gate_summary",
+    "load",
     "named_gates",
     "norm_layers",
     "param_groups",

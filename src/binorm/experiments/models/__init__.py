@@ -52,7 +52,7 @@ def create(name: str, num_classes: int, norm: str = "bin", dropout: float = 0.0,
         norm: one of `NORMS`.
         dropout: the share of activations dropped, for networks that do so.
         weights: nothing for random ones; ``default`` for those that torchvision or timm downloads;
-            ``efficientnet-lite0`` for those of the package of that name, of ``timm:tf_efficientnet_lite0``; or a file:
+            ``efficientnet-lite0`` (1, 2) for those of a package, of ``timm:tf_efficientnet_lite0`` (1, 2); or a file:
             a run's ``model.safetensors``, a ``.safetensors``, ``.pth`` or ``.pt`` of a state dict.
 
     Raises:

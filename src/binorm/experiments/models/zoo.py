@@ -1,11 +1,12 @@
 """Networks of torchvision and timm by ``torchvision:NAME`` and ``timm:NAME``, and their pretrained weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from binorm.experiments.common.errors import UserError, lookup, nearest
+from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
 
 
 def create_with_batch_norm(name: str, num_classes: int) -> nn.Module:
@@ -42,6 +43,50 @@ def default_weights(name: str, network: nn.Module) -> dict[str, Tensor]:
     if hasattr(reference, "transform_input"):  # GoogLeNet's and Inception's weights are for another range
         network.transform_input = reference.transform_input
     return reference.state_dict()
+
+
+ExpectedInput = tuple[int, int, int, tuple[float, float, float], tuple[float, float, float], str]
+"""Height, width, short side, mean, standard deviation and interpolation."""
+
+
+def expected_input(name: str, network: nn.Module) -> ExpectedInput:
+    """What the default weights of ``name`` expect of pictures, as the collection says it.
+
+    A short side of 0 says that the whole picture is brought to height and width. Our own networks, and those of which a
+    collection says nothing, get 224 pixels of a short side of 256 and ImageNet's mean and deviation.
+    """
+    collection, _, own = name.partition(":")
+    if collection == "timm" and hasattr(network, "pretrained_cfg"):
+        return _timm_input(network)
+    if collection == "torchvision":
+        from torchvision.models import get_model_weights
+
+        transforms = get_model_weights(own).DEFAULT.transforms()
+        if hasattr(transforms, "crop_size"):
+            side, short = int(transforms.crop_size[0]), int(transforms.resize_size[0])
+            interpolation = _known(str(transforms.interpolation.value))
+            return side, side, max(side, short), _three(transforms.mean), _three(transforms.std), interpolation
+    return 224, 224, 256, IMAGENET_MEAN, IMAGENET_STD, "bilinear"
+
+
+def _timm_input(network: nn.Module) -> ExpectedInput:
+    from timm.data.config import resolve_data_config
+
+    found = resolve_data_config({}, model=network)  # type: ignore[no-untyped-call]
+    height, width = (int(each) for each in found["input_size"][1:])
+    cut = height == width and found.get("crop_mode", "center") != "squash"
+    short = max(int(height / float(found["crop_pct"])), height) if cut else 0
+    return height, width, short, _three(found["mean"]), _three(found["std"]), _known(str(found["interpolation"]))
+
+
+def _three(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = (float(each) for each in values)
+    return red, green, blue
+
+
+def _known(interpolation: str) -> str:
+    """The one of ours that is nearest."""
+    return "bicubic" if interpolation in ("bicubic", "lanczos") else "bilinear"
 
 
 def check_zoo_name(name: str) -> None:

@@ -14,6 +14,7 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import replacing, write_bytes_atomically
 from binorm.experiments.common.run_files import LAST_CHECKPOINT, WEIGHTS_FILE
 from binorm.experiments.common.tensors import load_safely, read_safetensors, weights_path
+from binorm.experiments.data.batches.preprocessing import Preprocessing
 from binorm.experiments.models import create
 from binorm.experiments.recipes import stored_recipe
 from binorm.experiments.recipes.classification import ClassifierRecipe
@@ -49,12 +50,16 @@ class Trained:
         norm: the norm's name.
         seed: of the run.
         classes: the names of its outputs.
+        preprocessing: what the network expects of pictures; None in files that were written before it was kept.
+        origin: what was done to it after training, in words; empty for nothing.
     """
 
     recipe: ClassifierRecipe
     norm: str
     seed: int
     classes: tuple[str, ...]
+    preprocessing: Preprocessing | None = None
+    origin: str = ""
 
 
 def save_weights(path: Path, network: nn.Module, trained: Trained) -> None:
@@ -78,7 +83,15 @@ def load_network(path: Path) -> tuple[nn.Module, Trained]:
         recipe = stored_recipe(fields["recipe"], source=f"the recipe in {path}")
         if not isinstance(recipe, ClassifierRecipe):
             raise TypeError(f"{recipe.task} trains no classifier")
-        trained = Trained(recipe, str(fields["norm"]), int(fields["seed"]), tuple(map(str, fields["classes"])))
+        stored = fields.get("preprocessing")
+        trained = Trained(
+            recipe,
+            str(fields["norm"]),
+            int(fields["seed"]),
+            tuple(map(str, fields["classes"])),
+            None if stored is None else Preprocessing.stored(stored),
+            str(fields.get("origin", "")),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} does not say what network it is: expected a {WEIGHTS_FILE} of binorm") from error
     network = create(recipe.model, len(trained.classes), trained.norm, recipe.dropout)

@@ -152,6 +152,12 @@ class StreamedTrainingBatches:
             return _Broken(picture.name)
 
 
+def evaluation_crop(recipe: ClassifierRecipe) -> CentreCrop:
+    """What is cut from a streamed picture that a recipe's network is evaluated on."""
+    size = recipe.image_size or IMAGE_SIZE
+    return CentreCrop(size, round(size * EVALUATION_SCALE) if recipe.resized_crop else size)
+
+
 class StreamedEvaluationBatches:
     """The pictures of an evaluation set in order, with the count of those that are real; every process gets all.
 
@@ -171,9 +177,8 @@ class StreamedEvaluationBatches:
     ) -> None:
         self.images, self.source, self.batch_size = images, dataset.source, recipe.batch_size
         self.threads = threads or default_threads()
-        size = recipe.image_size or IMAGE_SIZE
-        self.transform = CentreCrop(size, round(size * EVALUATION_SCALE) if recipe.resized_crop else size)
-        self._assembler = _Assembler(dataset, recipe.batch_size, size, device)
+        self.transform = evaluation_crop(recipe)
+        self._assembler = _Assembler(dataset, recipe.batch_size, self.transform.size, device)
 
     def __len__(self) -> int:
         return -(-len(self.images) // self.batch_size)

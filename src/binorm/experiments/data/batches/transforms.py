@@ -53,10 +53,11 @@ class CentreCrop:
 
     size: int
     short_side: int
+    resampling: Image.Resampling = Image.Resampling.BILINEAR
 
     def __call__(self, data: bytes) -> numpy.ndarray:
         """Encoded bytes -> uint8, (size, size, 3). Raises `BrokenImageError` for what cannot be decoded."""
-        return cut(data, self._box, self.size, sharpness=2)
+        return cut(data, self._box, self.size, sharpness=2, resampling=self.resampling)
 
     def _box(self, width: int, height: int) -> Box:
         """The square in pixels of the original, where torchvision's Resize and CenterCrop would cut it."""
@@ -89,7 +90,13 @@ def resized_crop_box(random: numpy.random.Generator, width: int, height: int) ->
     return left, upper, left + w, upper + h
 
 
-def cut(data: bytes, choose: Callable[[int, int], Box], size: int, sharpness: float) -> numpy.ndarray:
+def cut(
+    data: bytes,
+    choose: Callable[[int, int], Box],
+    size: int,
+    sharpness: float,
+    resampling: Image.Resampling = Image.Resampling.BILINEAR,
+) -> numpy.ndarray:
     """Decode a picture and bring the box that ``choose(width, height)`` names to ``size`` x ``size`` pixels.
 
     A JPEG is decoded at a half, a quarter or an eighth of its size where the box keeps ``sharpness * size`` pixels a
@@ -111,4 +118,4 @@ def cut(data: bytes, choose: Callable[[int, int], Box], size: int, sharpness: fl
         box = (box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale)
     if box == (0, 0, size, size) == (0, 0, *pixels.size):
         return numpy.asarray(pixels)
-    return numpy.asarray(pixels.resize((size, size), Image.Resampling.BILINEAR, box=box))
+    return numpy.asarray(pixels.resize((size, size), resampling, box=box))

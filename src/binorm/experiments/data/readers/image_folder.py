@@ -126,7 +126,12 @@ class WrongSizeError(Exception):
     """A picture's size, which is not the one that its data set has."""
 
 
-def decode(data: bytes, size: tuple[int, int], resize: bool = False) -> numpy.ndarray:
+def decode(
+    data: bytes,
+    size: tuple[int, int],
+    resize: bool = False,
+    resampling: Image.Resampling = Image.Resampling.BILINEAR,
+) -> numpy.ndarray:
     """The pixels of one encoded picture, upright, uint8, (height, width, 3).
 
     Raises:
@@ -141,5 +146,5 @@ def decode(data: bytes, size: tuple[int, int], resize: bool = False) -> numpy.nd
             if own == size:
                 return numpy.asarray(pixels)
             if resize:
-                return numpy.asarray(pixels.resize(size, Image.Resampling.BILINEAR))
+                return numpy.asarray(pixels.resize(size, resampling))
     raise WrongSizeError(f"{own[0]}x{own[1]}")

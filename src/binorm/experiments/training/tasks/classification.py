@@ -19,6 +19,7 @@ from binorm.experiments.common.text import printable
 from binorm.experiments.data.batches.batches import AnyTrainingBatches, evaluation_batches, training_batches
 from binorm.experiments.data.batches.domain_batches import DomainBatches, pictures_a_step, steps_an_epoch
 from binorm.experiments.data.batches.evaluation_check import check_evaluation_pictures
+from binorm.experiments.data.batches.preprocessing import Preprocessing
 from binorm.experiments.data.batches.seeds import epoch_seed
 from binorm.experiments.data.batches.streaming import IMAGE_SIZE
 from binorm.experiments.data.dataset import Dataset, ImageSet
@@ -163,7 +164,7 @@ class ClassifierTraining(Training):
     ) -> None:
         self.recipe, self.dataset, self.settings = recipe, dataset, settings
         self.identity = identity
-        self.trained = Trained(recipe, norm, seed, dataset.classes)
+        self.trained = Trained(recipe, norm, seed, dataset.classes, Preprocessing.of(dataset, recipe))
         self.classes, self.evaluation_names = dataset.classes, tuple(dataset.evaluation)
         self.images = images_an_epoch(recipe, dataset)
         device = torch.device(settings.device)

@@ -1,0 +1,1 @@
+"""Trained networks set right for other pictures, and how they stand up to them."""
