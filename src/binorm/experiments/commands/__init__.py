@@ -1,6 +1,7 @@
 """What each command of ``binorm`` accepts and prints, one file a command; what it does lives in the module it calls."""
 
 from binorm.experiments.commands.bench import COMMAND as BENCH
+from binorm.experiments.commands.calibrate import COMMAND as CALIBRATE
 from binorm.experiments.commands.compare import COMMAND as COMPARE
 from binorm.experiments.commands.data import COMMAND as DATA
 from binorm.experiments.commands.evaluate import COMMAND as EVALUATE
@@ -10,4 +11,6 @@ from binorm.experiments.commands.serve import COMMAND as SERVE
 from binorm.experiments.commands.stylize import COMMAND as STYLIZE
 from binorm.experiments.commands.train import COMMAND as TRAIN
 
-COMMANDS = {each.name: each for each in (COMPARE, TRAIN, EVALUATE, GATES, STYLIZE, EXPORT, SERVE, BENCH, DATA)}
+COMMANDS = {
+    each.name: each for each in (COMPARE, TRAIN, EVALUATE, GATES, CALIBRATE, STYLIZE, EXPORT, SERVE, BENCH, DATA)
+}
