@@ -1,0 +1,1 @@
+"""A trained network under other light, cameras and weather: how it fails there, and what mends it."""
