@@ -21,13 +21,13 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 def dark(picture: Picture, severity: int, seed: int) -> Picture:
     """Too short an exposure: the light that the sensor gets, and so its linear values, fall to a fraction."""
-    exposure = (0.3, 0.15, 0.07, 0.035, 0.018)[severity - 1]
+    exposure = (0.15, 0.06, 0.025, 0.01, 0.004)[severity - 1]
     return _curve(picture, _encode(_decode(_LEVELS) * exposure))
 
 
 def bright(picture: Picture, severity: int, seed: int) -> Picture:
     """Too long an exposure: highlights burn out."""
-    exposure = (1.8, 2.8, 4.5, 7.0, 11.0)[severity - 1]
+    exposure = (2.0, 4.0, 8.0, 16.0, 32.0)[severity - 1]
     return _curve(picture, _encode(_decode(_LEVELS) * exposure))
 
 
@@ -37,22 +37,16 @@ def faded(picture: Picture, severity: int, seed: int) -> Picture:
     return _curve(picture, 0.55 + contrast * (_LEVELS - 0.5))
 
 
-def gamma(picture: Picture, severity: int, seed: int) -> Picture:
-    """A wrong transfer curve: shadows are lifted, and colours pale."""
-    exponent = (0.6, 0.45, 0.32, 0.22, 0.15)[severity - 1]
-    return _curve(picture, _LEVELS**exponent)
-
-
 def warm(picture: Picture, severity: int, seed: int) -> Picture:
-    """White balance set for a colder light than there was: red gains, blue fades."""
-    strength = (0.25, 0.4, 0.55, 0.7, 0.85)[severity - 1]
-    return _gains(picture, (1 + strength, 1 - 0.35 * strength, 1 - strength))
+    """White balance set for a far colder light than there was, down to a sodium lamp: blue goes, and red burns out."""
+    green, blue = ((0.7, 0.4), (0.5, 0.2), (0.35, 0.08), (0.22, 0.03), (0.12, 0.01))[severity - 1]
+    return _gains(picture, (1.0, green, blue))
 
 
 def cold(picture: Picture, severity: int, seed: int) -> Picture:
-    """White balance set for a warmer light than there was: blue gains, red fades."""
-    strength = (0.25, 0.4, 0.55, 0.7, 0.85)[severity - 1]
-    return _gains(picture, (1 - strength, 1 - 0.2 * strength, 1 + strength))
+    """White balance set for a far warmer light than there was, as under water: red goes, and blue burns out."""
+    red, green = ((0.4, 0.75), (0.2, 0.55), (0.08, 0.4), (0.03, 0.25), (0.01, 0.15))[severity - 1]
+    return _gains(picture, (red, green, 1.0))
 
 
 def photocopy(picture: Picture, severity: int, seed: int) -> Picture:
@@ -64,7 +58,7 @@ def photocopy(picture: Picture, severity: int, seed: int) -> Picture:
 
 def haze(picture: Picture, severity: int, seed: int) -> Picture:
     """Mist of uneven density lays its own light over the scene (atmospheric scattering)."""
-    density = (0.7, 1.1, 1.6, 2.2, 3.0)[severity - 1]
+    density = (0.6, 0.9, 1.3, 1.7, 2.2)[severity - 1]
     depth = 0.6 + 0.8 * _smooth_noise(picture.shape[:2], np.random.default_rng(seed), cells=(2, 4, 8))
     seen = np.exp(-density * depth)[..., None]
     return _rounded(picture * seen + np.array([205, 212, 220], dtype=np.float32) * (1 - seen))
@@ -72,7 +66,7 @@ def haze(picture: Picture, severity: int, seed: int) -> Picture:
 
 def uneven_light(picture: Picture, severity: int, seed: int) -> Picture:
     """A lamp at one side, in a direction by chance: the far side falls into the dark, the near one is burnt out."""
-    stops = (2.0, 3.0, 4.0, 5.5, 7.0)[severity - 1]
+    stops = (3.0, 5.0, 7.5, 10.5, 14.0)[severity - 1]
     height, width = picture.shape[:2]
     angle = np.random.default_rng(seed).uniform(0, 2 * np.pi)
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
@@ -90,14 +84,15 @@ def poster(picture: Picture, severity: int, seed: int) -> Picture:
 
 def paper(picture: Picture, severity: int, seed: int) -> Picture:
     """Printed on rough paper: its grain, from coarse to fine, is in all colours alike."""
-    strength = (0.25, 0.4, 0.55, 0.75, 1.0)[severity - 1]
+    strength = (0.35, 0.6, 0.9, 1.2, 1.6)[severity - 1]
     grain = _smooth_noise(picture.shape[:2], np.random.default_rng(seed), cells=(8, 16, 32, 64))
-    return _rounded(picture * (1 - strength * grain[..., None]) + 60 * strength * grain[..., None])
+    return _rounded(
+        picture * np.maximum(1 - strength * grain, 0)[..., None] + 60 * np.minimum(strength * grain, 1)[..., None]
+    )
 
 
 STYLE_SHIFTS: dict[str, Callable[[Picture, int, int], Picture]] = {
-    each.__name__: each
-    for each in (dark, bright, faded, gamma, warm, cold, photocopy, haze, uneven_light, poster, paper)
+    each.__name__: each for each in (dark, bright, faded, warm, cold, photocopy, haze, uneven_light, poster, paper)
 }
 
 
