@@ -38,7 +38,7 @@ def test_three_groups():
 
 @pytest.mark.parametrize("name", SHIFTS)
 def test_depends_on_nothing_but_picture_and_severity(name):
-    """What was drawn before, here or elsewhere, changes nothing, and what is drawn afterwards is as without the shift."""
+    """What was drawn before changes nothing, and what is drawn afterwards is as without the shift."""
     shift, given = SHIFTS[name], picture()
     kept = given.copy()
     np.random.seed(1)

@@ -26,7 +26,7 @@ Chunk = NDArray[np.uint8]
 
 
 def turn_severities(count: int, place: int) -> Tensor:
-    """Severities of "turns", where every picture comes once a shift: 1 + (i + place) mod 5 for picture i, int64 (count,).
+    """Severities of "turns", each picture once a shift: 1 + (i + place) mod 5 for picture i, int64 (count,).
 
     Args:
         count: of the pictures.
@@ -142,7 +142,7 @@ def _severities(pictures: Tensor, severity: int | Tensor) -> NDArray[np.int64]:
 
 
 def _follow_parent() -> None:
-    """In each process: Ctrl-C is the parent's to handle, and when the parent is gone, however it went, this one goes."""
+    """In each process: Ctrl-C is for the parent to handle, and when that is gone, however it went, this goes too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None:
