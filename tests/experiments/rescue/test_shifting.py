@@ -2,6 +2,8 @@
 
 import os
 import signal
+import threading
+from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
@@ -56,6 +58,16 @@ def test_other_processes_compute_the_same_bits(processes_at_once):
         assert len(shifted(SHIFTS["dark"], given, 5)) == 7
         with pytest.raises(UserError, match="the shift deadly was killed"):
             shifted(Shift("deadly", "style", kill_this_process), given, 1)
+
+
+def test_a_chunk_that_nobody_waits_for_is_left(monkeypatch):
+    stop = threading.Event()
+    monkeypatch.setattr(shifting, "_stop", stop)
+    with Shifting(1) as shifted:
+        assert len(shifted(SHIFTS["dark"], pictures(), 1)) == 7
+        stop.set()
+        with pytest.raises(CancelledError):
+            shifted(SHIFTS["dark"], pictures(), 1)
 
 
 def test_few_pictures_start_no_process(monkeypatch):
