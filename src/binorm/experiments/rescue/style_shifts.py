@@ -50,10 +50,11 @@ def cold(picture: Picture, severity: int, seed: int) -> Picture:
 
 
 def photocopy(picture: Picture, severity: int, seed: int) -> Picture:
-    """Grey, and ever harder: what lies between black and white goes to one of them."""
+    """Grey, and ever harder: what is lighter than the mean goes to white, what is darker to black."""
     colour, hardness = ((0.3, 1.0), (0.0, 1.5), (0.0, 3.0), (0.0, 6.0), (0.0, 12.0))[severity - 1]
     grey = (picture @ _LUMINANCE)[..., None]
-    return _rounded((colour * picture + (1 - colour) * grey - 128) * hardness + 128)
+    pale, mean = colour * picture + (1 - colour) * grey, float(grey.mean())
+    return _rounded(mean + hardness * (pale - mean))
 
 
 def haze(picture: Picture, severity: int, seed: int) -> Picture:
