@@ -45,8 +45,8 @@ def tune(
 
     with x' the picture restyled, or in the share ``settings.clean_weight`` as it is. Only the norms' gates, weights and
     biases learn, by Adam without decay, gates at a rate of their own; running statistics and all else stay bit for bit,
-    and the network evaluates throughout. The rates rise and fall along a cosine. What remains is the best of the averaged
-    states by the same loss on held-out pictures in restylings drawn once; the start is one of the candidates, so that
+    and the network evaluates throughout. The rates rise, and fall along a cosine. What remains is the best averaged
+    state by the same loss on held-out pictures in restylings drawn once; the start is one of the candidates, so that
     tuning never ends worse on them. On one machine's CPU the same seed gives the same bits. Random numbers are drawn
     from generators of its own.
 
