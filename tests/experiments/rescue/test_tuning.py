@@ -291,9 +291,9 @@ def test_a_loss_that_is_not_a_number_puts_everything_back() -> None:
     calls = iter(range(1000))
 
     def broken(given: Tensor) -> Tensor:
-        return normalize(given) * (float("nan") if next(calls) > 8 else 1.0)
+        return normalize(given) * (float("nan") if next(calls) > 5 else 1.0)
 
-    with pytest.raises(DivergenceError, match=r"loss is nan in step \d: tune at lower rates"):
+    with pytest.raises(DivergenceError, match=r"loss is nan in step 2: tune at lower rates"):
         tune(network, teacher, pictures(), darker, broken, SHORT)
     assert same_bits(state(network), first)
 
