@@ -174,6 +174,21 @@ def test_same_seed_same_bits() -> None:
     assert not same_bits(state(one), state(third))
 
 
+@pytest.mark.parametrize(("clean_weight", "restyled"), [(0.0, 48), (0.3, 34), (0.5, 24), (1.0, 0)])
+def test_pictures_are_clean_in_their_share_and_never_none_restyled(clean_weight: float, restyled: int) -> None:
+    counts: list[int] = []
+
+    def restyle(given: Tensor, generator: torch.Generator) -> Tensor:
+        counts.append(len(given))
+        return darker(given, generator)
+
+    network, teacher = calibrated()
+    settings = TuningSettings(**{**vars(SHORT), "clean_weight": clean_weight, "micro_batch": 3})
+    tune(network, teacher, pictures(), restyle, normalize, settings)
+    assert sum(counts) == 8 + restyled  # held out once, and 6 steps of 8
+    assert 1 <= min(counts) <= max(counts) <= 3
+
+
 def test_micro_batches_change_nothing_but_rounding() -> None:
     one, _ = tuned(TuningSettings(**{**vars(SHORT), "clean_weight": 1.0}))
     other, _ = tuned(TuningSettings(**{**vars(SHORT), "clean_weight": 1.0, "micro_batch": 3}))

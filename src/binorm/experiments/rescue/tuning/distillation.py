@@ -143,7 +143,7 @@ class _Lesson:
         here = slice(step * size, (step + 1) * size)
         positions = self.shown[here]
         seen = self.pictures[positions]
-        for part in torch.split(torch.arange(clean, size), self.settings.micro_batch):
+        for part in torch.split(torch.arange(clean, size), self.settings.micro_batch) if clean < size else ():
             seen[part] = restyled_by(self.restyle, seen[part], self.generator)
         for part in torch.split(torch.arange(size), self.settings.micro_batch):
             labels = None if self.labels is None else self.labels[positions[part]]
