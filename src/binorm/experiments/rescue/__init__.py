@@ -1,5 +1,5 @@
 <<<<<<< HEAD
 """Trained networks set right for other pictures, and how they stand up to them."""
 =======
-"""A trained network under other light, cameras and weather: how it fails there, and what mends it."""
->>>>>>> h-shifts
+"""A trained network made to withstand other light, cameras and scanners, without training it anew."""
+>>>>>>> h-tune
