@@ -1,12 +1,9 @@
 """`binorm calibrate`, and what it computes."""
 
-import dataclasses
 import re
 
 import pytest
-import tiny
 import torch
-from PIL import Image
 
 import binorm
 from binorm import calibrate_gates
@@ -16,39 +13,12 @@ from binorm.experiments.classifiers.photographs import read_photographs
 from binorm.experiments.cli import main
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.rescue.calibration import calibrate
+from binorm.experiments.rescue.measurement import Drawn
 from binorm.experiments.rescue.restyling import Restyling
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """Of batch norm, of gates, and of instance norm."""
-    out = tmp_path_factory.mktemp("runs")
-    recipe = dataclasses.replace(tiny.RECIPE, epochs=1)
-    return {norm: tiny.train(out, norm, recipe=recipe) for norm in ("bn", "bin", "in")}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """30 pictures in folders called as the classes."""
-    root = tmp_path_factory.mktemp("pictures")
-    data = tiny.dataset().train
-    for place in range(30):
-        picture = root / "abc"[data.labels[place]] / f"{place:02}.png"
-        picture.parent.mkdir(exist_ok=True)
-        Image.fromarray(data.images[place].numpy()).save(picture)
-    return root
-
-
-@pytest.fixture(scope="module")
-def unlabelled(folder, tmp_path_factory):
-    root = tmp_path_factory.mktemp("unlabelled")
-    for picture in folder.rglob("*.png"):
-        (root / picture.name).write_bytes(picture.read_bytes())
-    return root
-
-
 def found(classifier, folder, **options):
-    return calibrate(classifier, read_photographs(folder, classifier), Restyling(), count=12, **options)
+    return calibrate(classifier, read_photographs(folder, classifier), Restyling(), count=12, **options)[0]
 
 
 def test_gates_are_those_of_the_library(runs, folder):
@@ -88,16 +58,17 @@ def test_labels_decide_nothing(runs, folder, unlabelled):
     with_labels, without = (found(classifier, each).classifier for each in (folder, unlabelled))
     state = without.state_dict()
     assert with_labels.state_dict().keys() == state.keys()
-    assert found(classifier, unlabelled).before.accuracy is None
+    measured = calibrate(classifier, read_photographs(unlabelled, classifier), Restyling(), count=12)[1]
+    assert measured.before.accuracy is None
+    assert 0 <= measured.after.agreement <= 100
 
 
 def test_what_is_measured_was_not_calibrated_on(runs, folder):
     classifier = load_classifier(runs["bn"])
-    result = found(classifier, folder)
-    assert (result.calibrated_on, result.measured_on, result.fresh) == (12, 12, True)
-    photographs = read_photographs(folder, classifier, most=12)
-    few = calibrate(classifier, photographs, Restyling(), count=12)
-    assert (few.measured_on, few.fresh) == (12, False)
+    for most, fresh in ((0, True), (12, False)):
+        drawn = Drawn.by(read_photographs(folder, classifier, most), 12, 0)
+        assert (len(drawn.used), len(drawn.measured), drawn.fresh) == (12, 12, fresh)
+        assert fresh == (not set(drawn.used.names) & set(drawn.measured.names))
 
 
 @pytest.mark.parametrize("norm", ["bn", "bin"])
@@ -106,7 +77,7 @@ def test_the_command_writes_a_classifier_that_says_where_it_comes_from(runs, fol
     arguments = ["calibrate", str(runs[norm]), "--images", str(folder), "--out", str(out), "--pictures", "12"]
     assert main([*arguments, "--layers", "2"]) == 0
     printed = capsys.readouterr().out
-    assert "before and after, on 12 other pictures" in printed
+    assert "on 12 other pictures" in printed
     assert "top-1 % restyled" in printed
     model = binorm.load(out)
     assert model.card.origin.endswith("; calibrated on 12 pictures, 2 of its layers")
@@ -132,7 +103,7 @@ def test_a_target_is_taken_up(runs, folder, unlabelled, tmp_path, capsys):
     [
         ({"--out": "calibrated.pth"}, r"should be a file that ends in \.safetensors \(got calibrated\.pth\)"),
         ({"--restyle": "light,smoke"}, "unknown restyling 'smoke'"),
-        ({"--pictures": "3"}, "3 pictures are too few to set gates from: expected at least 8"),
+        ({"--pictures": "3"}, "3 pictures are too few: expected at least 8"),
         ({"--layers": "0"}, "layers should be at least 1"),
         ({"--layers": "stem"}, "'stem' is no batch-instance norm of the network"),
         ({"--clean-weight": "1.5"}, "clean_weight should be from 0 to 1"),
@@ -159,7 +130,7 @@ def test_a_network_without_batch_norms_is_refused(runs, folder):
 
 def test_too_few_pictures_are_refused(runs, folder):
     classifier = load_classifier(runs["bn"])
-    with pytest.raises(UserError, match=r"5 pictures are too few to set gates from: .* has 5\)"):
+    with pytest.raises(UserError, match=r"5 pictures are too few: .* has 5\)"):
         calibrate(classifier, read_photographs(folder, classifier, most=5), Restyling())
 
 

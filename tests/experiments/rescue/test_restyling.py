@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from binorm.experiments.classifiers.photographs import Photographs
-from binorm.experiments.commands.calibrate import RESTYLINGS
+from binorm.experiments.commands.rescuing import RESTYLINGS
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.rescue.restyling import KINDS, Restyling
 from binorm.experiments.rescue.target import TargetStyle

@@ -10,7 +10,8 @@ from binorm.experiments.commands.gates import COMMAND as GATES
 from binorm.experiments.commands.serve import COMMAND as SERVE
 from binorm.experiments.commands.stylize import COMMAND as STYLIZE
 from binorm.experiments.commands.train import COMMAND as TRAIN
+from binorm.experiments.commands.tune import COMMAND as TUNE
 
 COMMANDS = {
-    each.name: each for each in (COMPARE, TRAIN, EVALUATE, GATES, CALIBRATE, STYLIZE, EXPORT, SERVE, BENCH, DATA)
+    each.name: each for each in (COMPARE, TRAIN, EVALUATE, GATES, CALIBRATE, TUNE, STYLIZE, EXPORT, SERVE, BENCH, DATA)
 }
