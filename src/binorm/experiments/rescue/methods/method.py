@@ -47,7 +47,7 @@ class Calibration:
     def pairs(self, network: nn.Module, batch_size: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of all pictures as they are and restyled, each once, normalized, where ``network`` computes."""
         restyled = self.restyled(self.pictures, self.generator())
-        for clean, other in zip(self.pictures.split(batch_size), restyled.split(batch_size), strict=True):
+        for clean, other in zip(torch.split(self.pictures, batch_size), torch.split(restyled, batch_size), strict=True):
             yield self.seen(clean, network), self.seen(other, network)
 
     def restyled(self, pictures: Tensor, generator: torch.Generator) -> Tensor:

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from binorm import norm_layers
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.rescue.methods.method import own_copy
 from binorm.norm_layers import NormLayer
@@ -22,9 +21,8 @@ def mix_statistics(network: nn.Module, source_share: SourceShare, *, between: bo
     .. math:: \mu = a \mu_{run} + (1 - a) \mu_{batch}, \quad
               \sigma^2 = a \sigma^2_{run} + (1 - a) \sigma^2_{batch} \; [+ a (1 - a) (\mu_{run} - \mu_{batch})^2]
 
-    with the biased variance of the batch, as in training. Each norm's input is moved and scaled so that the norm itself,
-    with its running statistics, computes just this. So it goes for every kind of norm: with an activation, with a
-    residual, and with gates below 1, whose share of instance norm stays as it is. Gradients reach the batch's
+    with the biased variance of the batch, as in training. Each norm's input is moved and scaled so that the norm, with its
+    running statistics, computes just this. So it goes for every kind of norm: with an activation, with a residual, and with gates below 1, whose share of instance norm stays as it is. Gradients reach the batch's
     statistics. Norms without running statistics normalize with the batch's anyway, and are left alone.
 
     One picture is a batch, too. Where a norm then has one value a channel (after global pooling), its variance is 0 and
@@ -46,19 +44,19 @@ def mix_statistics(network: nn.Module, source_share: SourceShare, *, between: bo
 
 def named_norms(network: nn.Module) -> dict[str, NormLayer]:
     """Batch norms and batch-instance norms with running statistics, each once, by name; a `UserError` for none."""
-    found = set(norm_layers(network))
+    found = {name: each for name, each in network.named_modules() if isinstance(each, NormLayer)}
     if not found:
         raise UserError(
             f"{type(network).__name__} has no batch norms or batch-instance norms, which this method works on "
-            f"(layers with Norm in their names: {_others(network)}): give a network with them, or choose the method none"
+            f"(layers with Norm in their names: {_others(network)}): give a network with them, or the method none"
         )
-    tracking = {name: each for name, each in network.named_modules() if each in found and each.running_mean is not None}
+    tracking = {name: each for name, each in found.items() if each.running_mean is not None}
     if not tracking:
         raise UserError(
             f"{type(network).__name__} has {len(found)} norms without running statistics, which always take the "
             "batch's: give a network whose norms track them"
         )
-    return tracking  # type: ignore[return-value]  # what is in found
+    return tracking
 
 
 def affine_parameters(network: nn.Module, share: float = 1.0) -> list[nn.Parameter]:
@@ -68,13 +66,15 @@ def affine_parameters(network: nn.Module, share: float = 1.0) -> list[nn.Paramet
     """
     layers = list(named_norms(network).values())
     layers = layers[: math.ceil(share * len(layers))]
-    found = {id(each): each for layer in layers for each in (layer.weight, layer.bias) if each is not None}
-    if not found:
+    owned = {id(each): each for layer in layers for each in (layer.weight, layer.bias) if each is not None}
+    if not owned:
         raise UserError(
             f"the norms of {type(network).__name__} have no weights and biases, which this method learns: give a "
             "network whose norms are affine"
         )
-    return [each.requires_grad_() for each in found.values()]
+    for each in owned.values():
+        each.requires_grad_()
+    return list(owned.values())
 
 
 def leading_input(inputs: tuple[Any, ...], named: dict[str, Any]) -> Tensor:

@@ -12,7 +12,9 @@ LR, LR_BATCH = 1e-3, 128
 
 
 class Tent(Online):
-    r"""Statistics of the batch alone, and one step on the norms' weights and biases for each batch, down
+    r"""Statistics of the batch alone, and one step on the norms' weights and biases for each batch.
+
+    The step goes down
 
     .. math:: \frac{1}{n} \sum_i H(\hat{y}_i), \quad H(\hat{y}) = -\sum_c \hat{y}_c \log \hat{y}_c
 
@@ -54,7 +56,8 @@ TENT = Method(
     title="Tent",
     source="Wang et al., *Tent: Fully Test-Time Adaptation by Entropy Minimization*, ICLR 2021",
     summary="Statistics of the test batch, and for each batch a step on the norms' weights and biases that lowers the "
-    "entropy of what the network says. Needs large batches of mixed classes: at batch 1 it fails as batch statistics do.",
+    "entropy of what the network says. Needs large batches of mixed classes: at batch 1 it fails as batch statistics "
+    "do.",
     batch=True,
     calibrates=False,
     prepare=tent,

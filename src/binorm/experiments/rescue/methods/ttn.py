@@ -62,7 +62,7 @@ def _gradients(
     """Of each sample's own loss by each norm's γ and β, times γ, for each of the norm's calls: (N, C, 2).
 
     The factor leaves the cosine as it is. A norm with γ (x̂ + a x̂ + b) + β at a = b = 0 has them as its gradients by a
-    and b, one of each for every sample, which are put into its input.
+    and b, one of each for every sample, which are put into its input. Of gates below 1 the share of batch norm counts.
     """
     changes: dict[str, list[Tensor]] = defaultdict(list)
 
@@ -132,8 +132,8 @@ TTN = Method(
     name="ttn",
     title="TTN's prior",
     source="Lim et al., *TTN: A Domain-Shift Aware Batch Normalization in Test-Time Adaptation*, ICLR 2023",
-    summary="Each channel takes of the test batch's statistics the more, the more its gradients differ between pictures "
-    "as they are and restyled. Without the paper's training with labels: its prior alone, from the network's own "
+    summary="Each channel takes of the test batch's statistics the more, the more its gradients differ between "
+    "pictures as they are and restyled. Without the paper's training with labels: its prior alone, from the network's own "
     "predictions.",
     batch=True,
     calibrates=True,
