@@ -133,8 +133,8 @@ TTN = Method(
     title="TTN's prior",
     source="Lim et al., *TTN: A Domain-Shift Aware Batch Normalization in Test-Time Adaptation*, ICLR 2023",
     summary="Each channel takes of the test batch's statistics the more, the more its gradients differ between "
-    "pictures as they are and restyled. Without the paper's training with labels: its prior alone, from the network's own "
-    "predictions.",
+    "pictures as they are and restyled. The paper's prior alone, from the network's own predictions; not its training "
+    "with labels.",
     batch=True,
     calibrates=True,
     prepare=ttn,
