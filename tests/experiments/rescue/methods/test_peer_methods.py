@@ -110,3 +110,13 @@ def test_a_restyling_that_changes_the_shape_is_refused():
 def test_as_trained_gives_the_networks_bits():
     network = small_network()
     assert torch.equal(METHODS["none"].prepare(network, None)(BATCHES[0]), network(BATCHES[0]))
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_the_callers_mode_of_gradients_changes_nothing(name, mode):
+    expected, adapted = prepared(name, small_network()), prepared(name, small_network())
+    for batch in BATCHES:
+        with mode():
+            logits = adapted(batch.clone())
+        assert torch.equal(logits, expected(batch))

@@ -67,25 +67,22 @@ class OneChannelSees(nn.Module):
 
 
 def test_a_channel_that_brightness_moves_takes_more_of_the_batch():
-    def brighten(batch, generator):
-        return (batch.float() + 70).clamp(0, 255).byte()
-
     with torch.random.fork_rng():
         network = OneChannelSees()
         network.norm.momentum = 1.0
         network.train()(normalize(pictures(30)))
-    given = Calibration(pictures(30, seed=2), normalize, lambda batch, generator: 255 - brighten(batch, generator))
-    assert batch_shares(network, given)["norm"].tolist() in ([1.0, 0.0], [0.0, 1.0])  # extremes of two channels
-    dimmed = Calibration(pictures(30, seed=2), normalize, brighten)
-    shares = batch_shares(network, dimmed)["norm"]
-    assert shares[0] > shares[1]
+    brighter = Calibration(
+        pictures(30, seed=2), normalize, lambda batch, generator: (batch.int() + 50).clamp_max(255).byte()
+    )
+    assert batch_shares(network, brighter)["norm"].tolist() == [1.0, 0.0]
 
 
-def test_restyling_that_changes_nothing_leaves_the_running_statistics():
+def test_restyling_that_changes_nothing_leaves_the_network_as_trained():
     given = Calibration(pictures(), normalize, lambda batch, generator: batch)
     network, x = small_network(), normalize(pictures(6, seed=9))
-    assert all((share < 1e-6).all() or (share == 0).any() for share in batch_shares(network, given).values())
-    assert torch.isfinite(ttn(network, given)(x)).all()
+    assert all((share == 0).all() for share in batch_shares(network, given).values())
+    with torch.no_grad():
+        torch.testing.assert_close(ttn(network, given)(x), network(x))
 
 
 def test_statistics_are_mixed_by_these_weights_with_the_variance_between():
