@@ -7,7 +7,7 @@ import torch
 
 import binorm
 from binorm import calibrate_gates
-from binorm.experiments.classifiers.classifier import with_gates
+from binorm.experiments.classifiers.classifier import gated
 from binorm.experiments.classifiers.files import load_classifier
 from binorm.experiments.classifiers.photographs import read_photographs
 from binorm.experiments.cli import main
@@ -29,7 +29,7 @@ def test_gates_are_those_of_the_library(runs, folder):
     chosen = photographs.pictures[torch.randperm(30, generator=generator)[:12]]
     normalize = classifier.preprocessing.normalize
     pair = normalize(chosen), normalize(Restyling()(chosen, generator))
-    own = with_gates(classifier)
+    own = gated(classifier)
     summary = calibrate_gates(own.network, pair)
     assert summary == result.summary
     for (name, gate), (_, other) in zip(
@@ -50,7 +50,7 @@ def test_gates_in_the_place_of_batch_norms_compute_the_same(runs):
     classifier = load_classifier(runs["bn"])
     pictures = torch.randn(2, 3, 16, 16)
     with torch.no_grad():
-        assert torch.allclose(with_gates(classifier)(pictures), classifier(pictures), atol=1e-6)
+        assert torch.allclose(gated(classifier)(pictures), classifier(pictures), atol=1e-6)
 
 
 def test_labels_decide_nothing(runs, folder, unlabelled):
@@ -124,7 +124,7 @@ def test_what_cannot_be_is_an_error_and_nothing_is_written(
 
 
 def test_a_network_without_batch_norms_is_refused(runs, folder):
-    with pytest.raises(UserError, match="has the norm in: gates can be set where there are gates"):
+    with pytest.raises(UserError, match="resnet8 cannot have gates: expected a network with batch norm"):
         found(load_classifier(runs["in"]), folder)
 
 

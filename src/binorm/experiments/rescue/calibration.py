@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from binorm import CalibrationSummary, calibrate_gates
-from binorm.experiments.classifiers.classifier import Classifier, with_gates
+from binorm.experiments.classifiers.classifier import Classifier, gated
 from binorm.experiments.classifiers.photographs import Photographs
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.rescue.measurement import BeforeAndAfter, Drawn, batches
@@ -62,21 +62,21 @@ def calibrated(
     classifier: Classifier, drawn: Drawn, restyle: Restyle, layers: int | Collection[str] | None, clean_weight: float
 ) -> Calibrated:
     """The calibration of `calibrate` alone."""
-    gated = with_gates(classifier)
+    own = gated(classifier)
     pictures = drawn.used.pictures
     restyled = restyle(pictures, drawn.generator)
     normalize = classifier.preprocessing.normalize
     pairs = zip(batches(pictures, BATCH), batches(restyled, BATCH), strict=True)
     try:
         summary = calibrate_gates(
-            gated.network,
+            own.network,
             ((normalize(clean), normalize(other)) for clean, other in pairs),
             clean_weight=clean_weight,
             layers=layers,
         )
     except ValueError as error:
         raise UserError(f"cannot calibrate {classifier.card.network}: {error}") from error
-    result = since(gated, f"calibrated on {len(pictures)} pictures, {len(summary)} of its layers")
+    result = since(own, f"calibrated on {len(pictures)} pictures, {len(summary)} of its layers")
     return Calibrated(result, summary, len(pictures))
 
 

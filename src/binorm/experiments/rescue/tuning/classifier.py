@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from binorm.experiments.classifiers.classifier import Classifier, with_gates
+from binorm.experiments.classifiers.classifier import Classifier, gated
 from binorm.experiments.classifiers.photographs import Photographs, require_labels
 from binorm.experiments.rescue.calibration import Calibrated, calibrated, since
 from binorm.experiments.rescue.measurement import BeforeAndAfter, Drawn
@@ -56,7 +56,7 @@ def tune_classifier(
     """
     drawn = Drawn.by(photographs, count, settings.seed)
     learned = require_labels(drawn.used, classifier) if labels else None
-    teacher = with_gates(classifier).network
+    teacher = gated(classifier).network
     layers = list(settings.layers) if isinstance(settings.layers, tuple) else settings.layers
     start = calibrated(classifier, drawn, restyle, layers, clean_weight=0.5)
     network = copy.deepcopy(start.classifier.network)
