@@ -26,12 +26,12 @@ class Online(Adapted):
     def make_optimizer(self) -> torch.optim.Optimizer:
         """One without memory, for `parameters`."""
 
-    @torch.enable_grad()
     def __call__(self, batch: Tensor) -> Tensor:
         """Logits, (N, classes), by what was learned of batches before; then learn of this one."""
-        logits: Tensor = self.network(batch)
-        self.learn(batch, logits)
-        return logits.detach()
+        with torch.inference_mode(False), torch.enable_grad():
+            logits: Tensor = self.network(batch)
+            self.learn(batch, logits)
+            return logits.detach()
 
     @abstractmethod
     def learn(self, batch: Tensor, logits: Tensor) -> None:

@@ -21,9 +21,10 @@ def mix_statistics(network: nn.Module, source_share: SourceShare, *, between: bo
     .. math:: \mu = a \mu_{run} + (1 - a) \mu_{batch}, \quad
               \sigma^2 = a \sigma^2_{run} + (1 - a) \sigma^2_{batch} \; [+ a (1 - a) (\mu_{run} - \mu_{batch})^2]
 
-    with the biased variance of the batch, as in training. Each norm's input is moved and scaled so that the norm, with its
-    running statistics, computes just this. So it goes for every kind of norm: with an activation, with a residual, and with gates below 1, whose share of instance norm stays as it is. Gradients reach the batch's
-    statistics. Norms without running statistics normalize with the batch's anyway, and are left alone.
+    with the biased variance of the batch, as in training. Each norm's input is moved and scaled so that the norm, with
+    its running statistics, computes just this. So it goes for every kind of norm: with an activation, with a residual,
+    and with gates below 1, whose share of instance norm stays as it is. Gradients reach the batch's statistics. Norms
+    without running statistics normalize with the batch's anyway, and are left alone.
 
     One picture is a batch, too. Where a norm then has one value a channel (after global pooling), its variance is 0 and
     statistics of the batch alone leave nothing of the picture there.

@@ -22,6 +22,7 @@ from binorm.experiments.rescue.methods.statistics import (
 from binorm.norm_layers import NormLayer
 
 BATCH_SIZE = 16  # the graph of this many pictures is held at once
+ROUNDING = 1e-6  # distances that differ by less do not differ
 
 
 def batch_shares(network: nn.Module, calibration: Calibration) -> dict[str, Tensor]:
@@ -35,7 +36,7 @@ def batch_shares(network: nn.Module, calibration: Calibration) -> dict[str, Tens
     with minimum and maximum over all channels of all norms. The loss is the cross-entropy with the network's own
     predictions on pictures as they are, where the paper has labels. The gradients are those of a network in evaluation
     mode with its running statistics. A pair where either gradient is 0 counts as one of equal gradients; norms that
-    were not computed get 0.
+    were not computed get 0, and so do all where restyling changes no gradient.
 
     Raises:
         UserError: for a network without batch norms or batch-instance norms, and for gradients that are not finite.
@@ -104,7 +105,7 @@ def _squared_between_extremes(distances: Mapping[str, Tensor]) -> dict[str, Tens
             "pictures"
         )
     low, high = everything.min(), everything.max()
-    if high == low:  # restyling changes nothing anywhere
+    if high - low < ROUNDING:  # restyling changes nothing anywhere
         return {name: torch.zeros_like(each) for name, each in distances.items()}
     return {name: ((each - low) / (high - low)).square() for name, each in distances.items()}
 
@@ -133,8 +134,8 @@ TTN = Method(
     title="TTN's prior",
     source="Lim et al., *TTN: A Domain-Shift Aware Batch Normalization in Test-Time Adaptation*, ICLR 2023",
     summary="Each channel takes of the test batch's statistics the more, the more its gradients differ between "
-    "pictures as they are and restyled. Without the paper's training with labels: its prior alone, from the network's own "
-    "predictions.",
+    "pictures as they are and restyled. The paper's prior alone, from the network's own predictions; not its training "
+    "with labels.",
     batch=True,
     calibrates=True,
     prepare=ttn,
