@@ -145,7 +145,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         default="stream",
         help="stream, label-sorted, single or offline: how pictures come to methods that learn from them",
     )
-    parser.add_argument("--batch", type=int, default=SUPPRESS, help="pictures in a batch of these methods (default: 50)")
+    parser.add_argument("--batch", type=int, default=SUPPRESS, help="pictures in a batch for these (default: 50)")
     parser.add_argument("--seeds", type=int, default=1, help="how many, from 0 on, of methods that calibrate")
     parser.add_argument(
         "--calibration",

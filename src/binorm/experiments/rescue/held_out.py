@@ -50,8 +50,8 @@ def subjects(
             remarks += _remarks(pool) + _shared(labelled, pool)
             if len(pool) < calibration_pictures:
                 raise UserError(
-                    f"{calibration} has {counted(len(pool), 'picture')}: expected at least the {calibration_pictures} of "
-                    "--calibration-pictures"
+                    f"{calibration} has {counted(len(pool), 'picture')}: expected at least the {calibration_pictures} "
+                    "of --calibration-pictures"
                 )
         found.append(Subject(name, classifier, labelled, pool))
     _check_same(found)
@@ -60,8 +60,8 @@ def subjects(
     elif calibration is None:
         words = f"{calibration_pictures} of the pictures of {images}, drawn by chance and left out of the test"
     else:
-        pool = found[0].pool
-        words = f"{calibration_pictures} of the {len(pool) if pool else 0} pictures of {calibration}, drawn by each seed"
+        there = len(found[0].pool or ())
+        words = f"{calibration_pictures} of the {there} pictures of {calibration}, drawn by each seed"
     return found, words, list(dict.fromkeys(remarks))
 
 
@@ -111,8 +111,10 @@ def _check_same(found: Sequence[Subject]) -> None:
     for each in found[1:]:
         if each.test.names != found[0].test.names:
             other = sorted(set(each.test.names) ^ set(found[0].test.names))
-            raise UserError(f"{each.name} and {found[0].name} can read different pictures of {each.test.source}, such as "
-                            f"{other[:1]}: remove what is broken")  # fmt: skip
+            raise UserError(
+                f"{each.name} and {found[0].name} can read different pictures of {each.test.source}, such as "
+                f"{other[0]!r}: remove what is broken"
+            )
 
 
 def _remarks(photographs: Photographs) -> list[str]:

@@ -76,7 +76,7 @@ class Asked:
 
     def answer(self, places: Tensor, pictures: Tensor) -> None:
         """Classify pictures, (n, 3, H, W), normalized, which have these places, (n,), among all."""
-        parts = zip(places.split(self._batch), pictures.split(self._batch), strict=True)
+        parts = zip(torch.split(places, self._batch), torch.split(pictures, self._batch), strict=True)
         for some, batch in parts:
             probabilities = self._logits(batch).softmax(dim=1)
             confidence, predicted = probabilities.max(dim=1)
@@ -85,7 +85,7 @@ class Asked:
 
     def see(self, pictures: Tensor) -> None:
         """Let the method learn of pictures, as in `answer`, whose answers do not count."""
-        for batch in pictures.split(self._batch):
+        for batch in torch.split(pictures, self._batch):
             self._logits(batch)
 
     def tensors(self) -> Mapping[str, Tensor]:

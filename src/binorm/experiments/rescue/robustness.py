@@ -1,8 +1,6 @@
 """How trained networks and methods stand up to shifted pictures: every candidate on exactly the same ones."""
 
 import hashlib
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from torch import Tensor
 
 from binorm.experiments.classifiers.photographs import Photographs
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.machine import describe_machine, describe_versions
+from binorm.experiments.common.machine import describe_machine, describe_versions, peak_memory
 from binorm.experiments.common.text import counted, duration, printable
 from binorm.experiments.rescue.candidates import Candidate, Prepared, Restyle, Subject, candidates, prepare
 from binorm.experiments.rescue.methods import Method
@@ -80,7 +78,8 @@ class Plan:
     def cases(self) -> list[Case]:
         """Clean pictures, then every shift at every severity."""
         chosen = [name for name in SHIFTS if name in {shift.name for shift in self.shifts}]
-        return [Case(CLEAN, 0), *(Case(name, each) for name in chosen for each in self.severities or [None])]
+        severities: Sequence[int | None] = self.severities or [None]
+        return [Case(CLEAN, 0), *(Case(name, each) for name in chosen for each in severities)]
 
     @property
     def test(self) -> Photographs:
@@ -105,7 +104,7 @@ class Plan:
         for each in self.subjects:
             if each.classifier.classes != first.classifier.classes:
                 raise UserError(
-                    f"{each.name} has other classes than {first.name}: measure them apart, each with an --out of its own"
+                    f"{each.name} has other classes than {first.name}: measure them apart, each with its own --out"
                 )
             side = min(each.test.pictures.shape[2:])
             if self.shifts and side < SMALLEST_SIDE:
@@ -197,7 +196,7 @@ def measure(plan: Plan, out: Path, command: str, report: Report) -> None:
             facts = {
                 "seconds": {each.candidate.id: each.seconds for each in asked},
                 "preparing": preparing,
-                "memory_mib": _peak_memory(),
+                "memory_mib": peak_memory(),
             }
             tensors = {name: each for one in asked for name, each in one.tensors().items()}
             write_answers(out, case, {"severity": severity, **tensors}, facts)
@@ -230,7 +229,7 @@ def _shifted(
     case: Case, pictures: Tensor, severity: Tensor, order: Tensor, at_once: int, shifting: Shifting
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Places, (n,), and shifted pictures, uint8 (n, 3, H, W), in the order in which they come."""
-    for places in order.split(at_once):
+    for places in torch.split(order, at_once):
         chosen = pictures[places]
         yield places, chosen if case.shift == CLEAN else shifting(SHIFTS[case.shift], chosen, severity[places])
 
@@ -312,9 +311,3 @@ def _candidate_facts(candidate: Candidate, batch: int) -> Mapping[str, Any]:
         "seed": candidate.seed,
         "batch": batch if method.batch else AT_ONCE,
     }
-
-
-def _peak_memory() -> float:
-    """The most memory that this process has held, in MiB."""
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

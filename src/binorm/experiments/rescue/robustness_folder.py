@@ -121,10 +121,11 @@ def read_answers(folder: Path, case: Case, ids: Sequence[str]) -> Answers:
         facts = json.loads(metadata["binorm"])
         return Answers(
             tensors["severity"],
-            {each: tensors[f"{each}.predicted"] for each in ids},
-            {each: tensors[f"{each}.confidence"] for each in ids},
-            *({each: float(facts[kind][each]) for each in ids} for kind in ("seconds", "preparing")),
-            float(facts["memory_mib"]),
+            predicted={each: tensors[f"{each}.predicted"] for each in ids},
+            confidence={each: tensors[f"{each}.confidence"] for each in ids},
+            seconds={each: float(facts["seconds"][each]) for each in ids},
+            preparing={each: float(facts["preparing"][each]) for each in ids},
+            memory=float(facts["memory_mib"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}): delete it, and measure again") from error
