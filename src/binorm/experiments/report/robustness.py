@@ -67,7 +67,7 @@ def robustness_page(measured: Robustness) -> Page:
 
 
 def _summary(measured: Robustness) -> str:
-    shifts = [f"{len(measured.shifts(kind))} {KINDS[kind]}" for kind in measured.kinds]
+    shifts = [counted(len(measured.shifts(kind)), KINDS[kind]) for kind in measured.kinds]
     severity = "each picture at one severity in turn" if measured.severities is None else (
         f"{'severity' if len(measured.severities) == 1 else 'severities'} {listed(measured.severities)}"
     )  # fmt: skip
@@ -107,7 +107,7 @@ def _difference_blocks(measured: Robustness) -> list[Block]:
     }
     scale = reach(tests[main])
     columns = [Head(*_column_name(measured, name)) for name in tests]
-    columns.insert(0, Head(drawn=True, text=" ".join(_column_name(measured, main)[1])))
+    columns.insert(0, Head("clean" if main == CLEAN else f"{KINDS[main]}s", drawn=True))
     corrected = {name: holm([_p(each) for each in those]) for name, those in tests.items()}
     rows = []
     for place, group in enumerate(groups):
@@ -138,10 +138,10 @@ def _figure_blocks(measured: Robustness) -> list[Block]:
         for kind in measured.kinds:
             colours = series_colours([each.id for each in groups], measured.baseline(groups[0]).id, _BASELINE_COLOUR)
             lines = [Curve(each.title, colours[each.id], measured.by_severity(each, kind)) for each in groups]
-            name = f"{KINDS[kind]}, {model}"
+            name = f"{KINDS[kind]}s, {model}"
             content = severity_curves(name, lines)
             file = file_name("severities", f"{kind} {model}", ".svg", curves)
-            curves.append(Figure(file, f"Top-1 by severity, mean of {len(measured.shifts(kind))} {name}", content))
+            curves.append(Figure(file, f"Top-1 by severity, mean of {counted(len(measured.shifts(kind)), KINDS[kind])}, {model}", content))
     if maps:
         blocks += [Gallery(maps, "wide"), Text(ROBUSTNESS_MAP, "soft")]
     if curves:
@@ -157,7 +157,7 @@ def _map(measured: Robustness, model: str, groups: Sequence[Group], earlier: Seq
     blocks = [MapBlock("as they are", {CLEAN: row([CLEAN])})]
     for kind in measured.kinds:
         rows = {_readable(shift): row([shift]) for shift in measured.shifts(kind)}
-        blocks.append(MapBlock(KINDS[kind], {**rows, "mean": row(measured.shifts(kind))}))
+        blocks.append(MapBlock(f"{KINDS[kind]}s", {**rows, "mean": row(measured.shifts(kind))}))
     base = measured.baseline(groups[0])
     title = f"{model}: points above {base.title if base.model == model else base.id}"
     content = difference_map(title, [group.title for group in groups], blocks)
@@ -188,7 +188,7 @@ def _shift_tables(measured: Robustness) -> list[Block]:
         for kind in measured.kinds:
             for shift in measured.shifts(kind):
                 cells = tuple(Cell(number(measured.top1(group, [shift]).mean, 1)) for group in groups)
-                rows.append(Row(Head(_readable(shift), group=KINDS[kind]), cells))
+                rows.append(Row(Head(_readable(shift), group=f"{KINDS[kind]}s"), cells))
         heads = tuple(Head(group.title) for group in groups)
         tables.append(Details(f"{model}: top-1 % by shift", [Table("shift", heads, tuple(rows), "soft")]))
     return tables
@@ -228,7 +228,8 @@ def _notes(measured: Robustness) -> list[str]:
     for kind in measured.kinds:
         there, whole = len(measured.shifts(kind)), sum(each.group == kind for each in SHIFTS.values())
         if there < whole:
-            found.append(f"Means are over {there} of the {whole} {KINDS[kind]}: {listed(measured.shifts(kind))}.")
+            names = listed(map(_readable, measured.shifts(kind)))
+            found.append(f"Means are over {there} of the {whole} {KINDS[kind]}s: {names}.")
     for name, count in measured.failing.items():
         found.append(f"{name}: {count:,} answers are not numbers, and count as wrong.")
     return found
@@ -261,8 +262,8 @@ def _entries(measured: Robustness) -> dict[str, Any]:
 def _column_name(measured: Robustness, name: str) -> tuple[str, tuple[str, ...]]:
     if name == CLEAN:
         return "clean", ("",)
-    first, _, second = KINDS[name].partition(" ")
-    return f"{len(measured.shifts(name))}", tuple(filter(None, (first, second)))
+    count, *words = counted(len(measured.shifts(name)), KINDS[name]).split()
+    return count, tuple(words)
 
 
 def _head(measured: Robustness, group: Group) -> Head:

@@ -1,5 +1,6 @@
 """Draws what shifts cost: a map of differences by shift and method, and top-1 by severity."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,8 @@ from binorm.experiments.report.figures.theme import (
 from binorm.experiments.report.significance import number, signed
 
 _GAIN, _LOSS = "#d55e00", "#0072b2"
-_CELL, _COLUMN, _NAMES, _HEADS, _APART = 0.2, 0.62, 1.6, 1.35, 0.1  # inches
+_CELL, _COLUMN, _NAMES, _APART = 0.2, 0.62, 1.6, 0.1  # inches
+_LETTER, _ASLANT = 0.075, 35  # inches; degrees that the columns' names rise
 _NAME_LENGTH = 28
 
 
@@ -47,17 +49,18 @@ def difference_map(title: str, columns: Sequence[str], blocks: Sequence[Block], 
     limit = max(float(numpy.nanmax(numpy.abs(values))) if numpy.isfinite(values).any() else 0.0, 1.0)
     heights = [0.22 + _CELL * len(block.rows) for block in blocks]
     body = sum(heights) + _APART * len(blocks)
-    # The columns' names stand aslant and reach over the last one.
-    width = _NAMES + _COLUMN * len(columns) + _HEADS
-    total = body + _HEADS
+    longest = _LETTER * max(len(shorten(name, _NAME_LENGTH)) for name in columns)
+    heads = 0.2 + longest * math.sin(math.radians(_ASLANT))
+    width = _NAMES + _COLUMN * len(columns) + longest * math.cos(math.radians(_ASLANT))
+    total = body + heads
     with output.style():
         figure, head = new_figure(title, None, output, (max(width, 4.8), total + 0.5), total, print_width=width)
         whole_width, whole = figure.get_size_inches()
         for place, name in enumerate(columns):
             x = (_NAMES + _COLUMN * (place + 0.4)) / whole_width
-            y = 1 - (head + _HEADS - 0.05) / whole
-            figure.text(x, y, shorten(name, _NAME_LENGTH), rotation=35, ha="left", va="bottom", rotation_mode="anchor")
-        above = head + _HEADS
+            y = 1 - (head + heads - 0.05) / whole
+            figure.text(x, y, shorten(name, _NAME_LENGTH), rotation=_ASLANT, rotation_mode="anchor")
+        above = head + heads
         for block, height in zip(blocks, heights, strict=True):
             figure.text(0.06 / whole_width, 1 - (above + 0.12) / whole, block.heading, va="center", fontweight="bold")
             right = whole_width - _NAMES - _COLUMN * len(columns)

@@ -27,7 +27,7 @@ from binorm.experiments.rescue.robustness_folder import (
 from binorm.experiments.rescue.shifts import SHIFTS
 
 Correct = NDArray[numpy.bool_]
-KINDS = {"corruption": "corruptions", "extra": "extra corruptions", "style": "style shifts"}
+KINDS = {"corruption": "corruption", "extra": "extra corruption", "style": "style shift"}
 AS_TRAINED = "none"
 
 
