@@ -83,6 +83,7 @@ class Robustness:
             wanted: list[int | None] = [None] if self.severities is None else [*self.severities]
             if there >= set(wanted):  # else it is being measured
                 self.shifted[shift] = [read_answers(folder, Case(shift, each), ids) for each in wanted]
+        self._differences: dict[tuple[str, ...], PairedDifference] = {}
         self._baseline = None if baseline is None else lookup("baseline", baseline, {g.id: g for g in self.groups})
 
     def baseline(self, group: Group) -> Group:
@@ -141,8 +142,11 @@ class Robustness:
         base = self.baseline(group)
         if base == group or not shifts:
             return None
-        found = scores.compare(self._by_shift(group.ids, shifts), self._by_shift(base.ids, shifts))
-        return PairedDifference(len(self.labels), found.points, found.low, found.high, found.p)
+        key = (group.id, *shifts)
+        if key not in self._differences:
+            found = scores.compare(self._by_shift(group.ids, shifts), self._by_shift(base.ids, shifts))
+            self._differences[key] = PairedDifference(len(self.labels), *found)
+        return self._differences[key]
 
     def by_severity(self, group: Group, kind: str) -> dict[int, float]:
         """Percent of right answers by severity, the mean over a kind's shifts; clean pictures have 0."""
