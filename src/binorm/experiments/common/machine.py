@@ -1,8 +1,10 @@
 """What machine and versions this is, for people who compare figures."""
 
 import importlib.metadata
+import math
 import os
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,16 @@ def describe_versions() -> dict[str, str]:
     """Python and the packages that a figure can depend on."""
     packages = ("binorm", "torch", "lightning", "torchmetrics", "numpy", "scikit-learn", "pillow")
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}
+
+
+def peak_memory() -> float:
+    """The most memory that this process has held so far, in MiB; nan on systems that do not say."""
+    try:
+        import resource
+    except ImportError:
+        return math.nan
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def _cpu_name() -> str:

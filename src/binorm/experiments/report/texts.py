@@ -78,3 +78,28 @@ PAPER_BEST_ON_VALIDATION = (
     "The epoch is chosen by training pictures that were held out; the paper's figures are chosen on the test set, "
     "as far as its authors' code tells."
 )
+# Of robustness.
+ROBUSTNESS_TOP1 = (
+    "Every network and method saw exactly the same pictures. Means give each shift the same weight; ± is the sample "
+    "standard deviation over calibration seeds. mCE is the error relative to the baseline's, corruption by corruption "
+    "(Hendrycks & Dietterich 2019), whose baseline has 100; lower is better. Bold is the highest of its column, by "
+    "chance or not."
+)
+ROBUSTNESS_DIFFERENCES = (
+    "Points of top-1 above the baseline on the same pictures, with the 95 % interval of a paired bootstrap over "
+    "pictures, each with all its shifts and seeds; p with Holm's correction for the rows of a column. They are about "
+    "other pictures of this kind, not about other shifts."
+)
+ROBUSTNESS_MAP = "Points above (orange) and below (blue) the baseline; one scale for all rows, the mean over seeds."
+ROBUSTNESS_SEVERITIES = (
+    "The number is that of the highest severity. Where every picture has one severity in turn, a point is of a fifth "
+    "of the pictures, others for each shift."
+)
+ROBUSTNESS_CALIBRATION = (
+    "ECE: expected calibration error in points, 15 bins, the mean over shifts; 0 where a network is right as often as "
+    "it says. "
+)
+ROBUSTNESS_COST = (
+    "Times are of the network and the method alone, as this machine was at that time; methods to which the batch does "
+    "not matter are asked in batches of 50."
+)

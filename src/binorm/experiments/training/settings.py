@@ -44,14 +44,15 @@ def choose_settings(recipe: Recipe, training_images: int) -> Settings:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = recipe.precision
     if precision == "auto":
-        precision = "bfloat16" if _fast_bfloat16(device) else "float32"
+        precision = "bfloat16" if fast_bfloat16(device) else "float32"
     compiled = recipe.compile == "yes"
     if recipe.compile == "auto" and training_images * recipe.num_epochs >= COMPILE_FROM_IMAGES:
         compiled = _can_compile(device)
     return Settings(device, precision, compiled, torch.get_num_threads())
 
 
-def _fast_bfloat16(device: str) -> bool:
+def fast_bfloat16(device: str) -> bool:
+    """Whether ``cpu`` or ``cuda`` here computes in bfloat16 by itself, not by way of float32."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
