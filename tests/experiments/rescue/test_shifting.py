@@ -2,6 +2,8 @@
 
 import os
 import signal
+import threading
+from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
@@ -46,7 +48,8 @@ def test_each_picture_at_its_severity():
 
 def test_other_processes_compute_the_same_bits(processes_at_once):
     """Of every shift, in another order; an error there is told here, and a process that is killed too."""
-    given, severities = pictures(), turn_severities(7, 0)
+    given = pictures()
+    severities = torch.tensor([1, 2, 4, 5, 1, 2, 4])  # at 3 glass blur would be compiled once more, in each process
     alone = Shifting(1)
     with Shifting(2) as shifted:
         for shift in reversed(SHIFTS.values()):
@@ -56,6 +59,16 @@ def test_other_processes_compute_the_same_bits(processes_at_once):
         assert len(shifted(SHIFTS["dark"], given, 5)) == 7
         with pytest.raises(UserError, match="the shift deadly was killed"):
             shifted(Shift("deadly", "style", kill_this_process), given, 1)
+
+
+def test_a_chunk_that_nobody_waits_for_is_left(monkeypatch):
+    stop = threading.Event()
+    monkeypatch.setattr(shifting, "_stop", stop)
+    with Shifting(1) as shifted:
+        assert len(shifted(SHIFTS["dark"], pictures(), 1)) == 7
+        stop.set()
+        with pytest.raises(CancelledError):
+            shifted(SHIFTS["dark"], pictures(), 1)
 
 
 def test_few_pictures_start_no_process(monkeypatch):

@@ -1,16 +1,14 @@
 """A trained classifier, with all that is needed to use it and to build it again."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
 
-from binorm import BatchInstanceNorm2d
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.batches.preprocessing import Preprocessing
-from binorm.experiments.models import create
+from binorm.experiments.models.norms import with_gates
 
 
 @dataclass(frozen=True)
@@ -71,21 +69,15 @@ class Classifier(nn.Module):
         return logits
 
 
-def with_gates(classifier: Classifier) -> Classifier:
+def gated(classifier: Classifier) -> Classifier:
     """A copy of a classifier whose batch norms are batch-instance norms with gate 1; the same outputs.
 
     Raises:
         UserError: for a network with neither batch norms nor gates.
     """
-    card, network = classifier.card, classifier.network
-    if any(isinstance(each, BatchInstanceNorm2d) for each in network.modules()):
-        return Classifier(copy.deepcopy(network), card)
-    if card.norm != "bn":
-        raise UserError(
-            f"{card.network} has the norm {card.norm}: gates can be set where there are gates (bin) or batch norms (bn)"
-        )
-    gated = create(card.network, len(card.classes), "bin", card.dropout)
-    missing, unexpected = gated.load_state_dict(network.state_dict(), strict=False)
-    if unexpected or not all(name.endswith(".gate") for name in missing):
-        raise TypeError(f"{card.network} with gates has other tensors than without: {missing}, {unexpected}")
-    return Classifier(gated, replace(card, norm="bin"))
+    card = classifier.card
+    try:
+        network = with_gates(classifier.network)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{card.network} cannot have gates: {error}") from error
+    return Classifier(network, replace(card, norm="bin") if card.norm == "bn" else card)

@@ -6,12 +6,15 @@ Heavy libraries are imported where a command runs, so that ``--help`` does not w
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
 from binorm.experiments.recipes import KINDS, recipe_class
 from binorm.experiments.recipes.base import Recipe, field_help, field_types
+
+if TYPE_CHECKING:
+    from binorm.experiments.classifiers.classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,27 @@ def add_data(parser: ArgumentParser) -> None:
 def data_path(options: Namespace) -> Path | None:
     """What ``--data`` says."""
     return Path(options.data) if "data" in options else None
+
+
+def add_model(parser: ArgumentParser) -> None:
+    """The trained classifier that a command is about, with ``--model`` and ``--classes``; see `chosen_classifier`."""
+    parser.add_argument(
+        "classifier",
+        metavar="MODEL",
+        type=str,
+        help="a run's folder, a file of weights, efficientnet-lite0, timm:NAME, torchvision:NAME or hf-hub:USER/NAME",
+    )
+    parser.add_argument(
+        "--model", type=str, default="", metavar="NAME", help="the network whose state dict MODEL is, such as timm:NAME"
+    )
+    parser.add_argument("--classes", type=str, default=SUPPRESS, metavar="FILE", help="the classes' names, one a line")
+
+
+def chosen_classifier(options: Namespace) -> "Classifier":
+    """What the options of `add_model` mean."""
+    from binorm.experiments.classifiers.find import find_classifier
+
+    return find_classifier(options.classifier, options.model, Path(options.classes) if "classes" in options else None)
 
 
 def add_training(parser: ArgumentParser) -> None:

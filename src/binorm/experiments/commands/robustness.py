@@ -58,8 +58,8 @@ def _plan(options: Namespace) -> "Plan":
             raise UserError(f"--{name.replace('_', '-')} should be at least {least} (got {options[name]})")
     names = short_names(options.models)
     classes = Path(options.classes) if "classes" in options else None
-    found = [(name, find_classifier(model, options.model, classes))
-             for name, model in zip(names, options.models, strict=True)]  # fmt: skip
+    named = zip(names, options.models, strict=True)
+    found = [(name, find_classifier(model, options.model, classes)) for name, model in named]
     needed = options.calibration_pictures if any(each.calibrates for each in methods) else 0
     calibration = Path(options.calibration) if "calibration" in options else None
     tested, words, remarks = subjects(found, Path(options.images), calibration, needed, options.pictures)

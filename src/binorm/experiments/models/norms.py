@@ -4,6 +4,7 @@ A norm layer is called with a number of channels (and ``apply_act=False`` where 
 that takes an input and, in residual blocks, what is added before the ReLU: ``norm(x, residual)``.
 """
 
+import copy
 import math
 import re
 from collections.abc import Mapping
@@ -206,6 +207,23 @@ def replace_batch_norms(network: nn.Module, name: str, norm: Norm, *, pretrained
                 network.set_submodule(place, _replacement(module, norm.layer, pretrained))
     replace_first_norms(network, name, norm, pretrained=pretrained)
     return network
+
+
+def with_gates(network: nn.Module) -> nn.Module:
+    """A copy of a trained network, in evaluation mode, whose batch norms are batch-instance norms with gate 1.
+
+    It computes the same, and norms that have gates keep them.
+
+    Raises:
+        TypeError, ValueError: for what `binorm.convert_batch_norm` refuses.
+    """
+    network = copy.deepcopy(network).eval()
+    for place, norm in list(network.named_modules(remove_duplicate=False)):
+        if type(norm) is BatchNormAct2d:  # a class of ours, which the library leaves alone
+            gated = BatchInstanceNormAct2d(norm.num_features, norm.eps, norm.momentum, apply_act=norm.apply_act)
+            gated.load_state_dict(norm.state_dict())
+            network.set_submodule(place, gated.to(norm.weight).eval())
+    return convert_batch_norm(network)
 
 
 def replace_first_norms(network: nn.Module, name: str, norm: Norm, *, pretrained: bool = False) -> None:

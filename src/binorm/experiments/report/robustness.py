@@ -141,7 +141,13 @@ def _figure_blocks(measured: Robustness) -> list[Block]:
             name = f"{KINDS[kind]}s, {model}"
             content = severity_curves(name, lines)
             file = file_name("severities", f"{kind} {model}", ".svg", curves)
-            curves.append(Figure(file, f"Top-1 by severity, mean of {counted(len(measured.shifts(kind)), KINDS[kind])}, {model}", content))
+            curves.append(
+                Figure(
+                    file,
+                    f"Top-1 by severity, mean of {counted(len(measured.shifts(kind)), KINDS[kind])}, {model}",
+                    content,
+                )
+            )
     if maps:
         blocks += [Gallery(maps, "wide"), Text(ROBUSTNESS_MAP, "soft")]
     if curves:

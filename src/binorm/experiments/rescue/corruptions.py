@@ -1,7 +1,7 @@
 """The common corruptions of Hendrycks & Dietterich (2019, arXiv:1903.12261), made deterministic.
 
-The package ``imagecorruptions-imaug`` computes them. Most of them draw from numpy's global generator, two from a seed of
-their own; here all draw from the seed that they are given.
+The package ``imagecorruptions-imaug`` computes them. Most of them draw from numpy's global generator, two from a seed
+of their own; here all draw from the seed that they are given.
 """
 
 import threading
@@ -70,7 +70,7 @@ def _functions() -> dict[str, Callable[..., Any]]:
         from imagecorruptions import corruption_dict
     except ImportError as error:
         raise UserError(
-            f"the common corruptions need the package imagecorruptions-imaug ({error}): pip install 'binorm[robustness]'"
+            f"the common corruptions need imagecorruptions-imaug ({error}): pip install 'binorm[robustness]'"
         ) from error
     functions: dict[str, Callable[..., Any]] = corruption_dict
     return functions

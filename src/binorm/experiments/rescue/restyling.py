@@ -1,9 +1,12 @@
 """Pictures in another style: the same scene in other light, through other air and another camera."""
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 from torchvision.transforms.v2 import functional as transforms
@@ -53,8 +56,9 @@ def _fog(picture: Tensor, draw: Draw, noise: Noise) -> Tensor:
 
 
 def _blur(picture: Tensor, draw: Draw, noise: Noise) -> Tensor:
-    sigma = draw(0.005, 0.015) * min(picture.shape[1:])
-    changed: Tensor = transforms.gaussian_blur(picture, [2 * round(2 * sigma) + 1] * 2, [sigma] * 2)
+    sigma = max(draw(0.005, 0.015) * min(picture.shape[1:]), 0.5)
+    widths = [2 * min(max(round(2 * sigma), 1), side - 1) + 1 for side in reversed(picture.shape[1:])]
+    changed: Tensor = transforms.gaussian_blur(picture, widths, [sigma] * 2)
     return changed
 
 
@@ -63,9 +67,11 @@ def _noise(picture: Tensor, draw: Draw, noise: Noise) -> Tensor:
 
 
 def _jpeg(picture: Tensor, draw: Draw, noise: Noise) -> Tensor:
-    pixels = transforms.jpeg(_to_bytes(picture), round(draw(8, 50)))
-    changed: Tensor = pixels.float() / 255
-    return changed
+    file = io.BytesIO()
+    Image.fromarray(_to_bytes(picture).permute(1, 2, 0).numpy()).save(file, "JPEG", quality=round(draw(8, 50)))
+    with Image.open(file) as coded:
+        pixels = torch.from_numpy(numpy.array(coded))
+    return pixels.permute(2, 0, 1).float() / 255
 
 
 Restyle = Callable[[Tensor, torch.Generator], Tensor]

@@ -82,8 +82,8 @@ def calibration_error(correct: Correct, confidence: NDArray[np.floating[Any]], b
 def compare(first: Mapping[str, Correct], second: Mapping[str, Correct], seed: int = 0) -> Difference:
     """The difference of two candidates' `mean_top1`, with a paired bootstrap over pictures.
 
-    A picture is drawn with all its shifts and severities, as these are no new pictures. The interval holds the middle 95 %
-    of 2,000 resamples; p is twice the share of them on the other side of 0, and never below 1/1,000.
+    A picture is drawn with all its shifts and severities, as these are no new pictures. The interval holds the middle
+    95 % of 2,000 resamples; p is twice the share of them at or beyond 0, and never below 2/2,001.
 
     Args:
         first: by shift, (K, N): the same N pictures throughout.

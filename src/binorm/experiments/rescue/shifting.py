@@ -5,9 +5,10 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection, get_context, parent_process
+from multiprocessing.synchronize import Event
 from types import TracebackType
 from typing import Self
 
@@ -19,14 +20,16 @@ from torch import Tensor
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.rescue.shifts import SEVERITIES, Shift
 
-_CHUNK_VALUES = 16 * 3 * 224 * 224  # of what a process gets at once; a second or two of the slowest shift
-_WORTH_PROCESSES = 128 * 3 * 224 * 224  # fewer are done before another process has imported PyTorch
+_CHUNK_VALUES = 16 * 3 * 224 * 224  # of what a process gets at once: a second of the slowest shift
+_WORTH_PROCESSES = 128 * 3 * 224 * 224  # another process takes some seconds to import PyTorch and compile glass blur
 
 Chunk = NDArray[np.uint8]
 
+_stop: Event | None = None  # in a process of `Shifting`: set when nobody waits for its pictures any more
+
 
 def turn_severities(count: int, place: int) -> Tensor:
-    """Severities of "turns", where every picture comes once a shift: 1 + (i + place) mod 5 for picture i, int64 (count,).
+    """Severities of "turns", each picture once a shift: 1 + (i + place) mod 5 for picture i, int64 (count,).
 
     Args:
         count: of the pictures.
@@ -50,6 +53,8 @@ class Shifting:
             raise UserError(f"processes is {processes}: expected 1 or more")
         self.processes = processes
         self._pool: ProcessPoolExecutor | None = None
+        self._context = get_context("spawn")  # PyTorch's threads do not survive a fork
+        self._given_up = self._context.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -57,6 +62,8 @@ class Shifting:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            self._given_up.set()
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
@@ -109,8 +116,10 @@ class Shifting:
 
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            context = get_context("spawn")  # PyTorch's threads do not survive a fork
-            self._pool = ProcessPoolExecutor(self.processes, mp_context=context, initializer=_follow_parent)
+            self._given_up.clear()
+            self._pool = ProcessPoolExecutor(
+                self.processes, mp_context=self._context, initializer=_follow_parent, initargs=(self._given_up,)
+            )
         return self._pool
 
 
@@ -121,7 +130,12 @@ def _result(waiting: deque[tuple[slice, Future[Chunk]]]) -> tuple[slice, Chunk]:
 
 def _apply(shift: Shift, pictures: Chunk, severities: NDArray[np.int64]) -> Chunk:
     """A chunk, (N, H, W, 3) in and out."""
-    return np.stack([shift(picture, int(severity)) for picture, severity in zip(pictures, severities, strict=True)])
+    shifted = np.empty_like(pictures)
+    for place, severity in enumerate(severities.tolist()):
+        if _stop is not None and _stop.is_set():
+            raise CancelledError
+        shifted[place] = shift(pictures[place], severity)
+    return shifted
 
 
 def _as_numpy(pictures: Tensor) -> Chunk:
@@ -141,8 +155,10 @@ def _severities(pictures: Tensor, severity: int | Tensor) -> NDArray[np.int64]:
     return values
 
 
-def _follow_parent() -> None:
-    """In each process: Ctrl-C is the parent's to handle, and when the parent is gone, however it went, this one goes."""
+def _follow_parent(stop: Event) -> None:
+    """In each process: Ctrl-C is for the parent to handle, and when that is gone, however it went, this goes too."""
+    global _stop
+    _stop = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None:

@@ -46,7 +46,8 @@ class Shift:
         """
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             raise UserError(
-                f"the shift {self.name} got {picture.dtype} {picture.shape}: expected a picture, uint8 (height, width, 3)"
+                f"the shift {self.name} got {picture.dtype} {picture.shape}: "
+                "expected a picture, uint8 (height, width, 3)"
             )
         height, width, _ = picture.shape
         if min(height, width) < SMALLEST_SIDE:

@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from binorm import BatchInstanceNorm2d
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.rescue.methods import METHODS
 from binorm.experiments.rescue.methods.alpha_bn import alpha_bn
 from binorm.experiments.rescue.methods.batch_statistics import batch_statistics
 from binorm.experiments.rescue.methods.statistics import mix_statistics
@@ -17,7 +18,7 @@ from binorm.experiments.rescue.methods.statistics import mix_statistics
 X = normalize(pictures(9, seed=3)).double()
 
 
-def norm_alone(norm, *channels):
+def norm_alone(norm):
     generator = torch.Generator().manual_seed(0)
     layer = norm(3).double().eval()
     for values in (layer.weight.data, layer.bias.data, layer.running_mean, layer.running_var):
@@ -82,11 +83,12 @@ def test_without_prior_it_is_training_mode_without_dropout():
 
 def test_a_prior_counts_as_so_many_pictures():
     network = small_network().double()
-    (layer,) = [network[1]]
+    layer = network[1]
     own = batch_statistics(layer, prior=16)
     x = network[0](X).detach()
     torch.testing.assert_close(own(x), by_formula(layer, x, 16 / (16 + 9)).detach(), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(own(x[:1]), by_formula(layer, x[:1], 16 / 17).detach(), rtol=1e-10, atol=1e-10)
+    assert torch.equal(METHODS["batch_statistics_prior"].prepare(layer, None)(x), own(x))
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_reset_and_another_start_give_the_same_bits(name):
     first = [adapted(batch) for batch in BATCHES]
     adapted.reset()
     assert all(torch.equal(adapted(batch), logits) for batch, logits in zip(BATCHES, first, strict=True))
-    again = prepared(name, network)
+    again = prepared(name, network.train())  # whatever mode it comes in
     assert all(torch.equal(again(batch), logits) for batch, logits in zip(BATCHES, first, strict=True))
 
 

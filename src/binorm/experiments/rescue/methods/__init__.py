@@ -12,6 +12,7 @@ from binorm.experiments.rescue.methods.none import NONE
 from binorm.experiments.rescue.methods.sar import SAR
 from binorm.experiments.rescue.methods.tent import TENT
 from binorm.experiments.rescue.methods.ttn import TTN
+from binorm.experiments.rescue.methods.tuned import TUNED
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -26,6 +27,7 @@ METHODS: dict[str, Method] = {
         AFFINE,
         CALIBRATED,
         CALIBRATED_FIRST,
+        TUNED,
     )
 }
 

@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from binorm import BatchInstanceNormAct2d, calibrate_gates, convert_batch_norm
+from binorm import calibrate_gates
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.models.norms import BatchNormAct2d
+from binorm.experiments.models.norms import with_gates
 from binorm.experiments.rescue.methods.method import Adapted, Calibration, Method, needed, own_copy
 
 _SOURCE = "`binorm.calibrate_gates`"
@@ -21,7 +21,7 @@ def calibrated(network: nn.Module, calibration: Calibration | None = None, *, la
     """
     calibration = needed(calibration, CALIBRATED.name)
     try:
-        gated = convert_batch_norm(_with_our_gates(own_copy(network)))
+        gated = with_gates(own_copy(network))
         calibrate_gates(gated, calibration.pairs(gated), layers=layers)
     except (TypeError, ValueError) as error:
         raise UserError(f"the gates of {type(network).__name__} cannot be calibrated: {error}") from error
@@ -31,24 +31,6 @@ def calibrated(network: nn.Module, calibration: Calibration | None = None, *, la
 def calibrated_first(network: nn.Module, calibration: Calibration | None = None) -> Adapted:
     """`calibrated` in the first norm alone: all others stay batch norm, and fold."""
     return calibrated(network, calibration, layers=1)
-
-
-def _with_our_gates(network: nn.Module) -> nn.Module:
-    """Our networks' batch norms, subclasses which the library leaves alone, as batch-instance norms with gate 1."""
-    for place, norm in list(network.named_modules(remove_duplicate=False)):
-        if type(norm) is BatchNormAct2d:
-            gated = BatchInstanceNormAct2d(
-                norm.num_features,
-                norm.eps,
-                norm.momentum,
-                norm.affine,
-                norm.track_running_stats,
-                norm.apply_act,
-                device=norm.running_mean.device if norm.running_mean is not None else None,
-            )
-            gated.load_state_dict(norm.state_dict())
-            network.set_submodule(place, gated.to(norm.weight.dtype).eval())
-    return network
 
 
 CALIBRATED = Method(

@@ -1,0 +1,85 @@
+"""What `binorm calibrate` and `binorm tune` have in common: their pictures, and how they tell what they did."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse import SUPPRESS, ArgumentParser, Namespace
+from rich import box
+from rich.table import Table
+
+from binorm.experiments.commands.command import add_model
+from binorm.experiments.common.console import CONSOLE, ERRORS, plain
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.files import require_writable
+
+if TYPE_CHECKING:
+    from binorm.experiments.classifiers.classifier import Classifier
+    from binorm.experiments.classifiers.photographs import Photographs
+    from binorm.experiments.rescue.measurement import BeforeAndAfter
+    from binorm.experiments.rescue.restyling import Restyle
+
+RESTYLINGS = "light,colour,saturation,contrast,gamma,fog,blur,noise,jpeg"
+
+
+def add_rescue(parser: ArgumentParser, pictures: int, layers: str) -> None:
+    """The options of both, with these defaults."""
+    add_model(parser)
+    parser.add_argument("--images", type=str, required=True, metavar="DIR", help="pictures, labelled or not")
+    parser.add_argument(
+        "--target", type=str, default=SUPPRESS, metavar="DIR", help="a few pictures of where it should work, no labels"
+    )
+    parser.add_argument("--out", type=str, required=True, metavar="FILE.safetensors", help="the file to write")
+    parser.add_argument("--layers", type=str, default=layers, help="how many, first ones first; or names; or all")
+    parser.add_argument("--pictures", type=int, default=pictures, help="how many pictures to use")
+    parser.add_argument("--restyle", type=str, default="all", metavar="KINDS", help=f"all, or some of {RESTYLINGS}")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures and their restyling")
+
+
+def out_path(options: Namespace) -> Path:
+    """``--out``. Raises a `UserError` for another ending, and where nothing can be written, before any work is done."""
+    out = Path(options.out)
+    if out.suffix != ".safetensors":
+        raise UserError(f"--out should be a file that ends in .safetensors (got {out})")
+    require_writable(out.parent)
+    return out
+
+
+def layers_of(options: Namespace) -> int | tuple[str, ...] | None:
+    """``--layers``: how many, names, or ``all``."""
+    text: str = options.layers
+    if text == "all":
+        return None
+    return int(text) if text.isdecimal() else tuple(text.split(","))
+
+
+def pictures_of(options: Namespace, classifier: "Classifier") -> tuple["Photographs", "Restyle"]:
+    """``--images``, twice as many as are used, and how they are restyled: by ``--restyle`` and ``--target``."""
+    from binorm.experiments.classifiers.photographs import read_photographs
+    from binorm.experiments.rescue.restyling import Restyle, Restyling
+
+    restyle: Restyle = Restyling() if options.restyle == "all" else Restyling(tuple(options.restyle.split(",")))
+    photographs = read_photographs(Path(options.images), classifier, most=2 * max(options.pictures, 1))
+    for sentence in photographs.broken:
+        ERRORS.print(f"[yellow]left out:[/] {plain(sentence)}")
+    if "target" in options:
+        from binorm.experiments.rescue.target import TargetStyle
+
+        restyle = TargetStyle(read_photographs(Path(options.target), classifier), restyle)
+    return photographs, restyle
+
+
+def print_before_and_after(found: "BeforeAndAfter") -> None:
+    """As a table."""
+    which = "other pictures than it was set from" if found.fresh else "the same pictures"
+    table = Table(title=f"on {found.pictures} {which}", box=box.SIMPLE_HEAD)
+    for heading in ("", "before", "after"):
+        table.add_column(heading, justify="right" if heading else "left")
+    rows = (
+        ("top-1 % as they are", found.before.accuracy, found.after.accuracy),
+        ("top-1 % restyled", found.before.accuracy_restyled, found.after.accuracy_restyled),
+        ("% of restyled ones classified as before restyling", found.before.agreement, found.after.agreement),
+    )
+    for name, before, after in rows:
+        if before is not None and after is not None:
+            table.add_row(name, f"{before:.1f}", f"{after:.1f}")
+    CONSOLE.print(table, soft_wrap=False)

@@ -1,0 +1,142 @@
+"""`binorm calibrate`, and what it computes."""
+
+import re
+
+import pytest
+import torch
+
+import binorm
+from binorm import calibrate_gates
+from binorm.experiments.classifiers.classifier import gated
+from binorm.experiments.classifiers.files import load_classifier
+from binorm.experiments.classifiers.photographs import read_photographs
+from binorm.experiments.cli import main
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.rescue.calibration import calibrate
+from binorm.experiments.rescue.measurement import Drawn
+from binorm.experiments.rescue.restyling import Restyling
+
+
+def found(classifier, folder, **options):
+    return calibrate(classifier, read_photographs(folder, classifier), Restyling(), count=12, **options)[0]
+
+
+def test_gates_are_those_of_the_library(runs, folder):
+    classifier = load_classifier(runs["bn"])
+    result = found(classifier, folder, seed=3)
+    generator = torch.Generator().manual_seed(3)
+    photographs = read_photographs(folder, classifier)
+    chosen = photographs.pictures[torch.randperm(30, generator=generator)[:12]]
+    normalize = classifier.preprocessing.normalize
+    pair = normalize(chosen), normalize(Restyling()(chosen, generator))
+    own = gated(classifier)
+    summary = calibrate_gates(own.network, pair)
+    assert summary == result.summary
+    for (name, gate), (_, other) in zip(
+        binorm.named_gates(own.network), binorm.named_gates(result.classifier.network), strict=True
+    ):
+        assert torch.equal(gate, other), name
+
+
+@pytest.mark.parametrize("norm", ["bn", "bin"])
+def test_the_classifier_that_was_given_stays(runs, folder, norm):
+    classifier = load_classifier(runs[norm])
+    before = {name: value.clone() for name, value in classifier.state_dict().items()}
+    found(classifier, folder)
+    assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
+
+
+def test_gates_in_the_place_of_batch_norms_compute_the_same(runs):
+    classifier = load_classifier(runs["bn"])
+    pictures = torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.allclose(gated(classifier)(pictures), classifier(pictures), atol=1e-6)
+
+
+def test_labels_decide_nothing(runs, folder, unlabelled):
+    classifier = load_classifier(runs["bn"])
+    with_labels, without = (found(classifier, each).classifier for each in (folder, unlabelled))
+    state = without.state_dict()
+    assert with_labels.state_dict().keys() == state.keys()
+    measured = calibrate(classifier, read_photographs(unlabelled, classifier), Restyling(), count=12)[1]
+    assert measured.before.accuracy is None
+    assert 0 <= measured.after.agreement <= 100
+
+
+def test_what_is_measured_was_not_calibrated_on(runs, folder):
+    classifier = load_classifier(runs["bn"])
+    for most, fresh in ((0, True), (12, False)):
+        drawn = Drawn.by(read_photographs(folder, classifier, most), 12, 0)
+        assert (len(drawn.used), len(drawn.measured), drawn.fresh) == (12, 12, fresh)
+        assert fresh == (not set(drawn.used.names) & set(drawn.measured.names))
+
+
+@pytest.mark.parametrize("norm", ["bn", "bin"])
+def test_the_command_writes_a_classifier_that_says_where_it_comes_from(runs, folder, tmp_path, capsys, norm):
+    out = tmp_path / "calibrated.safetensors"
+    arguments = ["calibrate", str(runs[norm]), "--images", str(folder), "--out", str(out), "--pictures", "12"]
+    assert main([*arguments, "--layers", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "on 12 other pictures" in printed
+    assert "top-1 % restyled" in printed
+    model = binorm.load(out)
+    assert model.card.origin.endswith("; calibrated on 12 pictures, 2 of its layers")
+    assert model.card.norm == "bin"
+    assert model.classes == ("a", "b", "c")
+    moved = [name for name, gate in binorm.named_gates(model) if not torch.equal(gate, torch.ones_like(gate))]
+    assert norm == "bin" or len(moved) == 2
+    assert main(["gates", str(out)]) == 0
+
+
+def test_a_target_is_taken_up(runs, folder, unlabelled, tmp_path, capsys):
+    gates = []
+    for more in ([], ["--target", str(unlabelled)]):
+        out = tmp_path / "calibrated.safetensors"
+        options = ["--images", str(folder), "--out", str(out), "--pictures", "12", *more]
+        assert main(["calibrate", str(runs["bn"]), *options]) == 0
+        gates.append(torch.cat([gate.detach() for gate in binorm.gate_parameters(binorm.load(out))]))
+    assert not torch.equal(*gates)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--out": "calibrated.pth"}, r"should be a file that ends in \.safetensors \(got calibrated\.pth\)"),
+        ({"--restyle": "light,smoke"}, "unknown restyling 'smoke'"),
+        ({"--pictures": "3"}, "3 pictures are too few: expected at least 8"),
+        ({"--layers": "0"}, "layers should be at least 1"),
+        ({"--layers": "stem"}, "'stem' is no batch-instance norm of the network"),
+        ({"--clean-weight": "1.5"}, "clean_weight should be from 0 to 1"),
+        ({"MODEL": "efficientnet-lite9"}, "there is no network 'efficientnet-lite9', did you mean 'efficientnet-lite"),
+        ({"--images": "nowhere"}, "nowhere"),
+    ],
+)
+def test_what_cannot_be_is_an_error_and_nothing_is_written(
+    runs, folder, tmp_path, capsys, monkeypatch, change, message
+):
+    monkeypatch.chdir(tmp_path)
+    values = {"MODEL": str(runs["bn"]), "--images": str(folder), "--out": "calibrated.safetensors", **change}
+    model = values.pop("MODEL")
+    assert main(["calibrate", model, *(word for pair in values.items() for word in pair)]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert re.search(message, error), error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_without_batch_norms_is_refused(runs, folder):
+    with pytest.raises(UserError, match="resnet8 cannot have gates: expected a network with batch norm"):
+        found(load_classifier(runs["in"]), folder)
+
+
+def test_too_few_pictures_are_refused(runs, folder):
+    classifier = load_classifier(runs["bn"])
+    with pytest.raises(UserError, match=r"5 pictures are too few: .* has 5\)"):
+        calibrate(classifier, read_photographs(folder, classifier, most=5), Restyling())
+
+
+def test_weights_that_are_not_finite_are_refused(runs, folder):
+    classifier = load_classifier(runs["bn"])
+    with torch.no_grad():
+        next(classifier.parameters()).fill_(float("nan"))
+    with pytest.raises(UserError, match="not finite"):
+        found(classifier, folder)
