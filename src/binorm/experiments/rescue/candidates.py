@@ -2,18 +2,16 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from binorm.experiments.classifiers.classifier import Classifier
 from binorm.experiments.classifiers.photographs import Photographs
 from binorm.experiments.rescue.methods import Adapted, Calibration, Method
-
-Restyle = Callable[[Tensor, torch.Generator], Tensor]
+from binorm.experiments.rescue.restyling import Restyle
 
 
 @dataclass(frozen=True)

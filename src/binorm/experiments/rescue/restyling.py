@@ -74,6 +74,9 @@ def _jpeg(picture: Tensor, draw: Draw, noise: Noise) -> Tensor:
     return pixels.permute(2, 0, 1).float() / 255
 
 
+Normalize = Callable[[Tensor], Tensor]
+"""Pictures, uint8 (N, 3, H, W), to what a network takes."""
+
 Restyle = Callable[[Tensor, torch.Generator], Tensor]
 """Pictures in another style: uint8, (N, 3, H, W) -> the same shape, as the generator alone decides."""
 

@@ -14,9 +14,10 @@ from binorm.experiments.classifiers.photographs import Photographs
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.machine import describe_machine, describe_versions, peak_memory
 from binorm.experiments.common.text import counted, duration, printable
-from binorm.experiments.rescue.candidates import Candidate, Prepared, Restyle, Subject, candidates, prepare
+from binorm.experiments.rescue.candidates import Candidate, Prepared, Subject, candidates, prepare
 from binorm.experiments.rescue.methods import Method
 from binorm.experiments.rescue.regimes import AT_ONCE, Asked, Regime
+from binorm.experiments.rescue.restyling import Restyle
 from binorm.experiments.rescue.robustness_folder import (
     CLEAN,
     TURNS,

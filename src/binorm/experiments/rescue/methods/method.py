@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from binorm.experiments.common.errors import UserError
-
-Normalize = Callable[[Tensor], Tensor]
-Restyle = Callable[[Tensor, torch.Generator], Tensor]
+from binorm.experiments.rescue.restyling import Normalize, Restyle
 
 
 @dataclass(frozen=True)

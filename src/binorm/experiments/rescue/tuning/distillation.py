@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from binorm.experiments.common.errors import DivergenceError, UserError
+from binorm.experiments.rescue.restyling import Normalize, Restyle
 from binorm.experiments.rescue.tuning.held_out import (
     HeldOut,
     HeldOutScore,
-    Normalize,
-    Restyle,
     compute,
     losses,
     outputs,

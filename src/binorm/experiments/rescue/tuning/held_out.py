@@ -1,6 +1,6 @@
 """What a tuned network does to pictures that it was not tuned on, against its teacher."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -8,10 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from binorm.experiments.common.errors import UserError
+from binorm.experiments.rescue.restyling import Normalize, Restyle
 from binorm.experiments.rescue.tuning.settings import TuningSettings
-
-Restyle = Callable[[Tensor, torch.Generator], Tensor]  # pictures uint8 (N, 3, H, W), as they are and restyled
-Normalize = Callable[[Tensor], Tensor]  # pictures uint8 (N, 3, H, W) to what networks take
 
 
 @dataclass(frozen=True)

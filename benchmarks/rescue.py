@@ -1,0 +1,148 @@
+"""What rescuing trained networks brings, on photographs: results/rescue, by one command.
+
+Run: python benchmarks/rescue.py PHOTOS [--pacs PACS.zip --runs DIR] [--only PART,...] [--pictures 500] [--seeds 5]
+     [--out results/rescue]
+
+PHOTOS is a folder or zip with a thousand photographs, one of each class of ImageNet, whose names begin with the
+synset. In the order of their names, those at even places are for calibration, without labels, and those at odd places
+for the test. Every part is a `binorm robustness` in a folder of its own, and goes on where it was stopped.
+
+Parts: lite0, lite1, lite2 (static methods beside batch statistics with a prior, of batches of 50), batches (those of 16
+and of 1), online (methods that learn from the test pictures), tuning (tuned from calibrated gates beside affine
+tuning), faults (Lite0 fed wrongly), pacs (each domain left out, with the runs of `binorm compare pacs-leave-one-out`).
+"""
+
+import argparse
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import torch
+
+from binorm.experiments.classifiers.classifier import Classifier
+from binorm.experiments.classifiers.files import save_classifier
+from binorm.experiments.classifiers.find import find_classifier
+from binorm.experiments.common.images import IMAGENET_MEAN, IMAGENET_STD
+from binorm.experiments.common.picture_names import is_picture
+from binorm.experiments.data.trees.file_tree import open_tree
+
+LITE = [f"efficientnet-lite{size}" for size in range(3)]
+STATIC = "none,calibrated_first,calibrated"
+DOMAINS = ("art_painting", "cartoon", "photo", "sketch")
+
+
+def main() -> None:
+    """Unpack the photographs and measure what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--pacs", type=Path)
+    parser.add_argument("--runs", type=Path)
+    parser.add_argument("--only", default="lite0,batches,faults,lite1,lite2,tuning,online")
+    parser.add_argument("--pictures", type=int, default=500)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path("results/rescue"))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        split(options.photos, place)
+        for part in options.only.split(","):
+            if part == "pacs":
+                pacs(options, place)
+            else:
+                photographs(part, options, place)
+
+
+def split(photos: Path, place: Path) -> None:
+    """Write the photographs at even places into ``place``/calibration, the others into ``place``/test."""
+    with open_tree(photos) as tree:
+        names = [name for name in tree.names if is_picture(name) and PurePosixPath(name).name[:1] == "n"]
+        assert len(names) == 1000, f"{photos} has {len(names)} photographs of ImageNet's classes, expected 1,000"
+        for number, name in enumerate(sorted(names, key=lambda each: PurePosixPath(each).name)):
+            path = place / ("test" if number % 2 else "calibration") / PurePosixPath(name).name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(tree.read(name))
+
+
+def photographs(part: str, options: argparse.Namespace, place: Path) -> None:
+    """One part on the photographs."""
+    shown = ["--images", "test", "--calibration", "calibration", "--pictures", str(options.pictures)]
+    seeds = ["--seeds", str(options.seeds)]
+    if part in ("lite0", "lite1", "lite2"):
+        methods = f"{STATIC},batch_statistics_prior"
+        robustness(options.out / part, place, [f"efficientnet-{part}"], shown, ["--methods", methods], seeds)
+    elif part == "batches":
+        for batch in (16, 1):
+            methods = ["--methods", "none,batch_statistics_prior", "--batch", str(batch)]
+            robustness(options.out / f"batches-of-{batch}", place, LITE[:1], shown, methods)
+    elif part == "online":
+        robustness(options.out / part, place, LITE[:1], shown, ["--methods", "none,alpha_bn,tent,sar,ttn"])
+    elif part == "tuning":
+        more = ["--methods", "none,calibrated_first,tuned,affine", "--calibration-pictures", "128"]
+        robustness(options.out / part, place, LITE[:1], shown, more, seeds)
+    elif part == "faults":
+        robustness(options.out / part, place, faults(place), shown, ["--methods", "none,calibrated_first"], seeds)
+    else:
+        raise SystemExit(f"unknown part {part}")
+
+
+def faults(place: Path) -> list[str]:
+    """Files of Lite0 that are fed as users feed them by mistake."""
+    right = find_classifier(LITE[0])
+    preprocessing = right.preprocessing
+    wrong = {
+        "wrong-normalization": dataclasses.replace(preprocessing, mean=IMAGENET_MEAN, std=IMAGENET_STD),
+        "wrong-resize": dataclasses.replace(preprocessing, short_side=0, interpolation="bilinear"),
+    }
+    files = []
+    for name, each in wrong.items():
+        files.append(f"{name}.safetensors")
+        save_classifier(
+            place / files[-1], Classifier(right.network, dataclasses.replace(right.card, preprocessing=each))
+        )
+    first = next(each for each in right.network.modules() if isinstance(each, torch.nn.Conv2d))
+    with torch.no_grad():
+        first.weight.copy_(first.weight.flip(1))  # the same as a picture with red and blue exchanged
+    files.append("blue-for-red.safetensors")
+    save_classifier(place / files[-1], right)
+    return files
+
+
+def pacs(options: argparse.Namespace, place: Path) -> None:
+    """Each domain left out: the test is on it, and calibration pictures are of the others."""
+    with open_tree(options.pacs) as tree:
+        for name in filter(is_picture, tree.names):
+            domain, label, file = PurePosixPath(name).parts[-3:]
+            path = place / "pacs" / domain / label / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(tree.read(name))
+    for domain in DOMAINS:
+        sources = place / f"all-but-{domain}"
+        for other in DOMAINS:
+            if other != domain:
+                shutil.copytree(place / "pacs" / other, sources / other)
+        runs = options.runs.resolve() / "erm" / f"without-{domain}"
+        (place / f"without-{domain}").symlink_to(runs)
+        models = [f"without-{domain}/{path.parent.relative_to(runs)}" for path in sorted(runs.glob("b*/*/model.*"))]
+        methods = ["--methods", STATIC, "--seeds", "1", "--shifts", "style"]
+        shown = ["--images", f"pacs/{domain}", "--calibration", sources.name, "--pictures", str(options.pictures)]
+        robustness(options.out / "pacs" / domain, place, models, shown, methods)
+
+
+def robustness(out: Path, place: Path, models: Sequence[str], *options: Sequence[str]) -> None:
+    """`binorm robustness` among the pictures, so that the command it notes says no place of this machine."""
+    out.mkdir(parents=True, exist_ok=True)
+    link = place / out.name
+    link.symlink_to(out.resolve())
+    words = ["robustness", *models, *(word for each in options for word in each), "--out", link.name]
+    print("binorm", *words, flush=True)
+    environment = {**os.environ, "BINORM_DATA": os.environ.get("BINORM_DATA", str(place))}
+    subprocess.run([sys.executable, "-m", "binorm.experiments.cli", *words], cwd=place, check=True, env=environment)
+
+
+if __name__ == "__main__":
+    main()
