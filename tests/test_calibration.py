@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 import binorm
-from binorm import BatchInstanceNorm2d, BatchInstanceNormAct2d, calibrate_gates, gate_parameters
+from binorm import (
+    BatchInstanceNorm2d,
+    BatchInstanceNormAct2d,
+    CalibratedLayer,
+    CalibrationSummary,
+    calibrate_gates,
+    gate_parameters,
+)
 
 
 def trained(seed: int = 0) -> nn.Sequential:
@@ -225,6 +232,18 @@ def test_the_summary_prints_as_a_table() -> None:
     assert head.split() == ["layer", "gates", "mean", "before", "mean", "now", "lowest", "shift", "of", "it", "left"]
     assert [row.split()[:3] for row in rows] == [["1", "6", "1.000"], ["4", "8", "1.000"]]
     assert all(row.endswith(" %") for row in rows)
+
+
+def test_what_each_layer_removes_is_drawn() -> None:
+    pytest.importorskip("matplotlib")
+    layers = [CalibratedLayer("stem", 4, 1.0, 0.5, 0.1, 0.8, 0.25), CalibratedLayer("deep", 8, 1.0, 1.0, 1.0, 0.1, 1.0)]
+    axes = binorm.plot_calibration(CalibrationSummary(layers)).axes[0]
+    whole, left = ([bar.get_width() for bar in bars] for bars in axes.containers)
+    assert whole == [0.8, 0.1]
+    assert left == pytest.approx([0.2, 0.1])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["stem", "deep"]
+    with pytest.raises(ValueError, match="no layer was calibrated"):
+        binorm.plot_calibration(CalibrationSummary())
 
 
 def without_statistics() -> nn.Module:

@@ -10,7 +10,7 @@ from binorm.loading import load
 from binorm.modules import BatchInstanceNorm1d, BatchInstanceNorm2d, BatchInstanceNorm3d
 from binorm.norm_act import BatchInstanceNormAct2d
 from binorm.norm_layers import freeze_, norm_layers, unfreeze_, update_statistics
-from binorm.plots import plot_gates
+from binorm.plots import plot_calibration, plot_gates
 from binorm.sync import SyncBatchInstanceNorm, convert_sync_batch_instance_norm
 from binorm.timm_registry import register_with_timm
 
@@ -39,6 +39,7 @@ __all__ = [
     "named_gates",
     "norm_layers",
     "param_groups",
+    "plot_calibration",
     "plot_gates",
     "register_with_timm",
     "revert_to_batch_norm",

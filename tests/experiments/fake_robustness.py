@@ -19,8 +19,9 @@ def write_results(
     gain=10,
     record=None,
 ):
-    """As trained, 80 of 100 clean pictures are right, and as many of each shift's as stand beside its name; each further
-    method has ``gain`` more of the shifted, and each seed one more.
+    """Of 100 pictures the network as trained has 80 right, and of shifted ones as many as stand beside the shift.
+
+    Each further method has ``gain`` more of the shifted, and each seed one more.
     """
     labels = torch.arange(pictures) % 10
     candidates = [

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from PIL import Image
 
 import binorm
 from binorm import calibrate_gates
@@ -75,7 +76,9 @@ def test_what_is_measured_was_not_calibrated_on(runs, folder):
 def test_the_command_writes_a_classifier_that_says_where_it_comes_from(runs, folder, tmp_path, capsys, norm):
     out = tmp_path / "calibrated.safetensors"
     arguments = ["calibrate", str(runs[norm]), "--images", str(folder), "--out", str(out), "--pictures", "12"]
-    assert main([*arguments, "--layers", "2"]) == 0
+    assert main([*arguments, "--layers", "2", "--figure", str(tmp_path / "layers.png")]) == 0
+    with Image.open(tmp_path / "layers.png") as figure:
+        assert figure.format == "PNG"
     printed = capsys.readouterr().out
     assert "on 12 other pictures" in printed
     assert "top-1 % restyled" in printed
@@ -102,6 +105,7 @@ def test_a_target_is_taken_up(runs, folder, unlabelled, tmp_path, capsys):
     ("change", "message"),
     [
         ({"--out": "calibrated.pth"}, r"should be a file that ends in \.safetensors \(got calibrated\.pth\)"),
+        ({"--figure": "layers.gif"}, r"--figure should be a file that ends in \.png, \.svg, \.pdf \(got layers\.gif\)"),
         ({"--restyle": "light,smoke"}, "unknown restyling 'smoke'"),
         ({"--pictures": "3"}, "3 pictures are too few: expected at least 8"),
         ({"--layers": "0"}, "layers should be at least 1"),
