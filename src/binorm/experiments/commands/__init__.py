@@ -7,10 +7,12 @@ from binorm.experiments.commands.data import COMMAND as DATA
 from binorm.experiments.commands.evaluate import COMMAND as EVALUATE
 from binorm.experiments.commands.export import COMMAND as EXPORT
 from binorm.experiments.commands.gates import COMMAND as GATES
+from binorm.experiments.commands.predict import COMMAND as PREDICT
 from binorm.experiments.commands.serve import COMMAND as SERVE
 from binorm.experiments.commands.stylize import COMMAND as STYLIZE
 from binorm.experiments.commands.train import COMMAND as TRAIN
 
 COMMANDS = {
-    each.name: each for each in (COMPARE, TRAIN, EVALUATE, GATES, CALIBRATE, STYLIZE, EXPORT, SERVE, BENCH, DATA)
+    each.name: each
+    for each in (COMPARE, TRAIN, EVALUATE, GATES, CALIBRATE, PREDICT, STYLIZE, EXPORT, SERVE, BENCH, DATA)
 }

@@ -37,7 +37,8 @@ class TargetStyle:
     def __post_init__(self) -> None:
         if len(self.target) < LEAST:
             raise UserError(
-                f"a target's style needs at least {LEAST} pictures, better 32 ({self.target.source} has {len(self.target)})"
+                f"a target's style needs at least {LEAST} pictures, better 32 "
+                f"({self.target.source} has {len(self.target)})"
             )
         self._spectra.extend(_style(picture.float() / 255) for picture in self.target.pictures)
 
