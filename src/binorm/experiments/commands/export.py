@@ -74,9 +74,7 @@ def _check_options(options: Namespace, style: bool, file_format: str) -> None:
             option = f"--{name.replace('_', '-')}"
             raise UserError(f"{option} is that of {other}, and {options.classifier} is {kind}: leave it out")
     if file_format == "hub" and ("normalize" in options or "fold" in options):
-        raise UserError(
-            "--normalize and --fold are those of onnx and torch-export: a hub gets the network as it is"
-        )
+        raise UserError("--normalize and --fold are those of onnx and torch-export: a hub gets the network as it is")
     if "int8" in options and (file_format != "onnx" or "images" not in options):
         raise UserError("--int8 needs --format onnx, and --images with pictures that the ranges of values come from")
     if "int8" in options and not options.get("fold", True):
