@@ -1,6 +1,6 @@
 """Photographs for a classifier, from a folder or archive as people have it, with labels where its folders say them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,9 +13,10 @@ from binorm.experiments.classifiers.imagenet import imagenet_classes, imagenet_s
 from binorm.experiments.common.errors import UserError, nearest
 from binorm.experiments.common.images import BrokenImageError
 from binorm.experiments.common.picture_names import is_picture
+from binorm.experiments.common.text import counted
 from binorm.experiments.common.threads import in_threads
 from binorm.experiments.data.processes import default_threads
-from binorm.experiments.data.trees.file_tree import DamagedFileError, FileTree, open_tree
+from binorm.experiments.data.trees.file_tree import FileTree, open_tree
 
 AHEAD = 64
 NAMED = 3
@@ -68,41 +69,58 @@ def read_photographs(path: Path, classifier: Classifier, most: int = 0) -> Photo
     with open_tree(path) as tree:
         names = [name for name in tree.names if is_picture(name)]
         if not names:
-            raise UserError(f"there are no pictures in {path}: expected .jpg, .png or others in a folder or archive")
-        labels = _labels(names, classifier.classes, path)
+            raise no_photographs(path)
+        labels = labels_of(names, classifier.classes, path)
         if most and len(names) > most:
             names = [names[place * len(names) // most] for place in range(most)]
-        decoded, broken = _decoded(tree, names, classifier)
-        left_out = tree.left_out([name for name in tree.names if is_picture(name)], "the pictures")
-    if not decoded:
-        raise UserError(f"none of the {len(names)} pictures in {path} can be decoded, such as {broken[0]}")
-    kept = tuple(decoded)
-    label_of = None if labels is None else torch.tensor([labels[name] for name in kept])
-    return Photographs(torch.stack(list(decoded.values())), label_of, kept, path, tuple(broken), left_out)
-
-
-def _decoded(tree: FileTree, names: Sequence[str], classifier: Classifier) -> tuple[dict[str, Tensor], list[str]]:
-    """Pixels by name, and what cannot be decoded."""
-
-    def decode(name: str) -> tuple[str, Tensor | str]:
-        try:
-            return name, classifier.preprocessing.read(tree.read(name))
-        except (BrokenImageError, DamagedFileError) as error:
-            return name, f"{name} ({error})"
-
-    pixels: dict[str, Tensor] = {}
-    broken = []
-    with closing(in_threads(decode, names, default_threads(), AHEAD)) as outcomes:
-        for name, outcome in outcomes:
+        pixels, broken = {}, []
+        for name, outcome in decode_all(tree, names, classifier):
             if isinstance(outcome, Tensor):
                 pixels[name] = outcome
             else:
                 broken.append(outcome)
-    return pixels, broken
+        left_out = tree.left_out([name for name in tree.names if is_picture(name)], "the pictures")
+    if not pixels:
+        raise none_decoded(path, broken)
+    kept = tuple(pixels)
+    label_of = None if labels is None else torch.tensor([labels[name] for name in kept])
+    return Photographs(torch.stack(list(pixels.values())), label_of, kept, path, tuple(broken), left_out)
 
 
-def _labels(names: Sequence[str], classes: tuple[str, ...], path: Path) -> dict[str, int] | None:
-    """The place of each picture's class; None where no folder is called as one."""
+def decode_all(
+    tree: FileTree, names: Sequence[str], classifier: Classifier
+) -> Generator[tuple[str, Tensor | str], None, None]:
+    """Each picture's name and its pixels, uint8, (3, H, W); or a sentence that says why it has none.
+
+    Close it to leave early. No more than `AHEAD` pictures wait to be taken.
+    """
+
+    def decode(name: str) -> tuple[str, Tensor | str]:
+        try:
+            return name, classifier.preprocessing.read(tree.read(name))
+        except (BrokenImageError, UserError) as error:
+            return name, str(error) if name in str(error) else f"{name} ({error})"
+
+    with closing(in_threads(decode, names, default_threads(), AHEAD)) as outcomes:
+        yield from outcomes
+
+
+def no_photographs(path: Path) -> UserError:
+    """What to say of a place without pictures."""
+    return UserError(f"there are no pictures in {path}: expected .jpg, .png or others in a folder or archive")
+
+
+def none_decoded(path: Path, broken: Sequence[str]) -> UserError:
+    """What to say where every picture is broken."""
+    return UserError(f"none of the {counted(len(broken), 'picture')} in {path} can be used, such as {broken[0]}")
+
+
+def labels_of(names: Sequence[str], classes: tuple[str, ...], path: Path) -> dict[str, int] | None:
+    """The place of each picture's class; None where no folder is called as one.
+
+    Raises:
+        UserError: where some folders are called as classes and others are not.
+    """
     places = {name: place for place, name in enumerate(classes)}
     synsets = imagenet_synsets() if classes == imagenet_classes() else ()
     places |= {name: place for place, name in enumerate(synsets)}

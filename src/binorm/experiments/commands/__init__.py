@@ -7,6 +7,7 @@ from binorm.experiments.commands.data import COMMAND as DATA
 from binorm.experiments.commands.evaluate import COMMAND as EVALUATE
 from binorm.experiments.commands.export import COMMAND as EXPORT
 from binorm.experiments.commands.gates import COMMAND as GATES
+from binorm.experiments.commands.predict import COMMAND as PREDICT
 from binorm.experiments.commands.robustness import COMMAND as ROBUSTNESS
 from binorm.experiments.commands.serve import COMMAND as SERVE
 from binorm.experiments.commands.stylize import COMMAND as STYLIZE
@@ -15,6 +16,7 @@ from binorm.experiments.commands.tune import COMMAND as TUNE
 
 _TRAINING = (COMPARE, TRAIN, EVALUATE, GATES)
 _RESCUE = (CALIBRATE, TUNE, ROBUSTNESS)
+_SHIPPING = (PREDICT, EXPORT)
 _STYLE = (STYLIZE, SERVE)
 
-COMMANDS = {each.name: each for each in (*_TRAINING, *_RESCUE, *_STYLE, EXPORT, BENCH, DATA)}
+COMMANDS = {each.name: each for each in (*_TRAINING, *_RESCUE, *_SHIPPING, *_STYLE, BENCH, DATA)}

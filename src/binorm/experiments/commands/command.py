@@ -50,13 +50,17 @@ def data_path(options: Namespace) -> Path | None:
     return Path(options.data) if "data" in options else None
 
 
-def add_model(parser: ArgumentParser) -> None:
-    """The trained classifier that a command is about, with ``--model`` and ``--classes``; see `chosen_classifier`."""
+def add_model(parser: ArgumentParser, more: str = "") -> None:
+    """The trained classifier that a command is about, with ``--model`` and ``--classes``; see `chosen_classifier`.
+
+    ``more`` ends the sentence that says what it may be.
+    """
     parser.add_argument(
         "classifier",
         metavar="MODEL",
         type=str,
-        help="a run's folder, a file of weights, efficientnet-lite0, timm:NAME, torchvision:NAME or hf-hub:USER/NAME",
+        help="a run's folder, a file of weights, efficientnet-lite0, timm:NAME, torchvision:NAME or hf-hub:USER/NAME"
+        + more,
     )
     parser.add_argument(
         "--model", type=str, default="", metavar="NAME", help="the network whose state dict MODEL is, such as timm:NAME"

@@ -64,8 +64,8 @@ class Heading:
 class Gallery:
     """Figures side by side.
 
-    ``look`` is ``small``, ``wide`` for one below the other, ``own`` for those that Markdown shows in their own size, or
-    nothing.
+    ``look`` is ``small``, ``thumbs`` for many small pictures, ``wide`` for one below the other, ``own`` for those that
+    Markdown shows in their own size, or nothing.
     """
 
     kind: ClassVar = "gallery"
