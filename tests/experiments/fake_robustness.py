@@ -19,8 +19,9 @@ def write_results(
     gain=10,
     record=None,
 ):
-    """As trained, 80 of 100 clean pictures are right, and as many of each shift's as stand beside its name; each further
-    method has ``gain`` more of the shifted, and each seed one more.
+    """As trained, 80 of 100 clean pictures are right, and of each shift's as many as stand beside its name.
+
+    Each further method has ``gain`` more of the shifted ones, and each seed one more.
     """
     labels = torch.arange(pictures) % 10
     candidates = [
