@@ -19,9 +19,9 @@ def write_results(
     gain=10,
     record=None,
 ):
-    """Of 100 pictures the network as trained has 80 right, and of shifted ones as many as stand beside the shift.
+    """As trained, 80 of 100 clean pictures are right, and of each shift's as many as stand beside its name.
 
-    Each further method has ``gain`` more of the shifted, and each seed one more.
+    Each further method has ``gain`` more of the shifted ones, and each seed one more.
     """
     labels = torch.arange(pictures) % 10
     candidates = [

@@ -8,8 +8,9 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.rescue import robustness
 from binorm.experiments.rescue.candidates import Subject
 from binorm.experiments.rescue.methods import METHODS, Adapted, Method
+from binorm.experiments.rescue.plan import Plan, parse_severities
 from binorm.experiments.rescue.regimes import REGIMES
-from binorm.experiments.rescue.robustness import Plan, measure, parse_severities
+from binorm.experiments.rescue.robustness import measure
 from binorm.experiments.rescue.robustness_folder import CLEAN, Case, read_answers, read_labels
 from binorm.experiments.rescue.shifts import SHIFTS
 

@@ -13,8 +13,8 @@ from binorm.experiments.common.files import require_writable
 
 if TYPE_CHECKING:
     from binorm.experiments.rescue.methods import Method
+    from binorm.experiments.rescue.plan import Plan
     from binorm.experiments.rescue.regimes import Regime
-    from binorm.experiments.rescue.robustness import Plan
     from binorm.experiments.rescue.shifts import Shift
 
 GROUPS = {"corruptions": "corruption", "extra": "extra", "style": "style"}
@@ -46,9 +46,9 @@ def _plan(options: Namespace) -> "Plan":
     from binorm.experiments.classifiers.find import find_classifier
     from binorm.experiments.data.processes import default_threads
     from binorm.experiments.rescue.held_out import short_names, subjects
+    from binorm.experiments.rescue.plan import Plan, parse_severities
     from binorm.experiments.rescue.regimes import REGIMES
     from binorm.experiments.rescue.restyling import DEFAULT
-    from binorm.experiments.rescue.robustness import Plan, parse_severities
 
     methods, regime = _methods(options.methods), lookup("regime", options.regime, REGIMES)
     shifts, severities = _shifts(options.shifts), parse_severities(options.severities)
