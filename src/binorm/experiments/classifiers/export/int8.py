@@ -118,7 +118,7 @@ def _shares(photographs: Photographs) -> tuple[Photographs, Photographs, bool]:
 
 
 def _inputs(program: Program, pictures: Tensor, size: int = BATCH) -> Iterator[Tensor]:
-    for batch in pictures.split(size):
+    for batch in torch.split(pictures, size):
         yield batch.float() if program.choices.normalize else program.classifier.preprocessing.normalize(batch)
 
 
