@@ -55,6 +55,7 @@ def model(tmp_path):
 def test_mistakes_with_styles_are_errors_and_write_nothing(run_folder, tmp_path, capsys):
     out = tmp_path / "out" / "style.onnx"
     out.parent.mkdir()
+    assert "did you mean 'starry-night'?" in _error(capsys, "stary-nigt", "--out", out)
     assert "there is no network 'nothing'" in _error(capsys, "nothing", "--out", out)
     assert "neither model.safetensors nor" in _error(capsys, tmp_path, "--out", out)
     assert "ends in .onnx or .pt2, or a folder with --format hub" in _error(capsys, run_folder, "--out", out.parent)

@@ -7,7 +7,7 @@ from jsonargparse import SUPPRESS, ActionYesNo, ArgumentParser, Namespace
 
 from binorm.experiments.commands.command import Command, add_model, chosen_classifier
 from binorm.experiments.common.console import CONSOLE, ERRORS, one_line, plain
-from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from binorm.experiments.classifiers.classifier import Classifier
@@ -42,13 +42,16 @@ def _is_style(options: Namespace) -> bool:
     """Whether what is to be exported is the network of a style."""
     from binorm.experiments.common.run_files import STYLE_FILE
     from binorm.experiments.common.tensors import read_safetensors
+    from binorm.experiments.models.weights import PACKAGED
     from binorm.experiments.style.style_file import style_names
 
     given, path = options.classifier, Path(options.classifier)
-    if options.model:
+    if options.model or given in PACKAGED:
         return False
-    if given in style_names() or (path / STYLE_FILE).exists():
+    if (path / STYLE_FILE).exists():
         return True
+    if not path.exists() or given in style_names():
+        return nearest(given, dict.fromkeys(style_names())) != "."  # a style's name, or one misspelled
     if path.is_file() and path.suffix == ".safetensors":
         return "binorm-style" in read_safetensors(path)[1]
     return False

@@ -41,8 +41,10 @@ def graph_of(program: ExportedProgram, input_name: str, output_name: str) -> "on
     return model
 
 
-def describe(model: "onnx.ModelProto", free: Mapping[int, str], facts: Mapping[str, str]) -> None:
-    """Name the output's free dimensions and add facts; drop the tracer's notes, which tell of this machine's files."""
+def describe(
+    model: "onnx.ModelProto", of_input: Mapping[int, str], of_output: Mapping[int, str], facts: Mapping[str, str]
+) -> None:
+    """Name free dimensions by place and add facts; drop the tracer's notes, which tell of this machine's files."""
     import onnx
 
     graph = model.graph
@@ -50,8 +52,9 @@ def describe(model: "onnx.ModelProto", free: Mapping[int, str], facts: Mapping[s
         del each.metadata_props[:]
         each.doc_string = ""
     del graph.value_info[:]
-    for place, name in free.items():
-        graph.output[0].type.tensor_type.shape.dim[place].dim_param = name
+    for value, free in ((graph.input[0], of_input), (graph.output[0], of_output)):
+        for place, name in free.items():
+            value.type.tensor_type.shape.dim[place].dim_param = name
     onnx.helper.set_model_props(model, dict(facts))
     onnx.checker.check_model(model, full_check=True)
 

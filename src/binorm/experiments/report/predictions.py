@@ -31,7 +31,7 @@ def predictions_page(predictions: Predictions, classifier: Classifier) -> Page:
     groups = groupby(sorted(chosen, key=_group), key=_group)  # stable: within a group the order from above
     sections = [Section(group, [Gallery(_figures(list(each), pixels), "thumbs")]) for group, each in groups]
     return Page(
-        title=f"{predictions.source.name}: {'predicted wrong' if predictions.labelled else 'predictions'}",
+        title=f"{predictions.source.resolve().name}: {'predicted wrong' if predictions.labelled else 'predictions'}",
         summary=_summary(predictions, found),
         sections=sections,
         entries={},

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import onnx
 
 INPUT, OUTPUT = "pictures", "stylized"
+FREE = {0: "count", 2: "height", 3: "width"}
 TOLERANCE = 1e-4  # of the largest value: a fortieth of a level of 255, and far more than rounding
 CHECKED_SHAPES = ((1, 8, 8), (3, 33, 38), (1, 66, 51), (2, 64, 96))  # N, H, W; multiples of 4 and none
 
@@ -33,7 +34,7 @@ def export_onnx(network: StyleNetwork, path: Path, card: StyleCard | None = None
     require_export_packages()
     network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
     model = _traced(network)
-    describe(model, {0: "count", 2: "height", 3: "width"}, _facts(network, card))
+    describe(model, FREE, FREE, _facts(network, card))
     data = model.SerializeToString()
     check_onnx(data, network)
     write_bytes_atomically(path, data)
@@ -51,8 +52,7 @@ def check_onnx(data: bytes, network: StyleNetwork) -> None:
 
 
 def _traced(network: StyleNetwork) -> "onnx.ModelProto":
-    free = {0: Dim("count", min=1)}
-    free |= {place: Dim(name, min=network.MIN_SIZE) for place, name in ((2, "height"), (3, "width"))}
+    free = {place: Dim(name, min=network.MIN_SIZE if place else 1) for place, name in FREE.items()}
     program = torch.export.export(network, (torch.rand(2, 3, 33, 38),), dynamic_shapes=(free,))
     return graph_of(program, INPUT, OUTPUT)
 

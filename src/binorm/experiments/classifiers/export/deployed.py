@@ -1,5 +1,6 @@
 """What of a classifier is exported: its network, folded, with the normalization of pictures inside if wished."""
 
+import copy
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -32,11 +33,11 @@ class Deployed(nn.Module):
 
     def __init__(self, classifier: Classifier, normalize: bool = True, fold: bool = True) -> None:
         super().__init__()
-        network = binorm.fold(classifier.network) if fold else classifier.network
-        self.network, self.normalizes = network, normalize
-        mean, std = (
-            torch.tensor(each).view(3, 1, 1) for each in (classifier.preprocessing.mean, classifier.preprocessing.std)
-        )
+        network = classifier.network
+        self.network = binorm.fold(network) if fold else copy.deepcopy(network)
+        self.normalizes = normalize
+        expected = classifier.preprocessing
+        mean, std = (torch.tensor(each).view(3, 1, 1) for each in (expected.mean, expected.std))
         self.register_buffer("scale", 1 / (255 * std))
         self.register_buffer("shift", -mean / std)
         self.eval()

@@ -29,9 +29,7 @@ _CARD = """---
 An image classifier with batch-instance normalization, for [binorm](https://pypi.org/project/binorm/).
 
 ```text
-{% for name, value in facts.items() %}
-{{ "%-15s" | format(name) }}{{ value }}
-{% endfor %}
+{{ facts }}
 ```
 
 ```python
@@ -120,6 +118,6 @@ def _card(classifier: Classifier) -> str:
         pipeline_tag="image-classification",
         tags=["image-classification", "batch-instance-normalization", "domain-generalization"],
     )
-    shown = {name: printable(value) for name, value in facts.items()}
+    shown = "\n".join(f"{name:10}{printable(value)}" for name, value in facts.items())
     title = f"{printable(card.network).replace('_', '-')}, {len(card.classes)} classes"
     return str(ModelCard.from_template(data, template_str=_CARD, title=title, facts=shown))

@@ -36,7 +36,7 @@ def onnx_file(classifier: Classifier, choices: Choices) -> OnnxFile:
     require_export_packages()
     program = trace(classifier, choices)
     model = graph_of(program.traced, INPUT, OUTPUT)
-    describe(model, {0: program.free[0]}, program.facts)
+    describe(model, program.free, {0: program.free[0]}, program.facts)
     data: bytes = model.SerializeToString()
     return OnnxFile(data, program, program.check(runtime_of(data), "ONNX Runtime"))
 
