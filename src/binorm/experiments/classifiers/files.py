@@ -13,7 +13,6 @@ from binorm.experiments.common.files import write_bytes_atomically
 from binorm.experiments.common.tensors import read_safetensors, weights_path
 from binorm.experiments.data.batches.preprocessing import Preprocessing
 from binorm.experiments.models import create
-from binorm.experiments.models.weights import load_pretrained
 from binorm.experiments.runs.checkpoint import Trained, load_network
 from binorm.experiments.training.protocols import Loader
 
@@ -44,7 +43,13 @@ def load_classifier(place: str | Path) -> Classifier:
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} does not say what network it is: expected a classifier's file of binorm") from error
     network = create(card.network, len(card.classes), card.norm, card.dropout)
-    load_pretrained(network, state, len(card.classes), str(path))
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        problem = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{path} does not hold a {card.network} with {card.norm} and {len(card.classes)} classes: {problem}"
+        ) from error
     return Classifier(network, card)
 
 
