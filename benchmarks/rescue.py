@@ -10,16 +10,18 @@ for the test. Every part is a `binorm robustness` in a folder of its own, and go
 Parts: lite0, lite1, lite2 (static methods beside batch statistics with a prior, of batches of 50), batches (those of 16
 and of 1), online (methods that learn from the test pictures), tuning (tuned from calibrated gates beside affine
 tuning), faults (Lite0 fed wrongly), pacs (each domain left out, with the runs of `binorm compare pacs-leave-one-out`).
+`--only table` prints what is there.
 """
 
 import argparse
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import torch
@@ -47,6 +49,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("results/rescue"))
     options = parser.parse_args()
+    if options.only == "table":
+        print(table(options.out))
+        return
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         split(options.photos, place)
@@ -128,7 +133,7 @@ def pacs(options: argparse.Namespace, place: Path) -> None:
         runs = options.runs.resolve() / "erm" / f"without-{domain}"
         (place / f"without-{domain}").symlink_to(runs)
         models = [f"without-{domain}/{path.parent.relative_to(runs)}" for path in sorted(runs.glob("b*/*/model.*"))]
-        methods = ["--methods", STATIC, "--seeds", "1", "--shifts", "style"]
+        methods = ["--methods", STATIC, "--seeds", "1", "--shifts", "haze"]
         shown = ["--images", f"pacs/{domain}", "--calibration", sources.name, "--pictures", str(options.pictures)]
         robustness(options.out / "pacs" / domain, place, models, shown, methods)
 
@@ -142,6 +147,32 @@ def robustness(out: Path, place: Path, models: Sequence[str], *options: Sequence
     print("binorm", *words, flush=True)
     environment = {**os.environ, "BINORM_DATA": os.environ.get("BINORM_DATA", str(place))}
     subprocess.run([sys.executable, "-m", "binorm.experiments.cli", *words], cwd=place, check=True, env=environment)
+
+
+def table(out: Path) -> str:
+    """All parts that were measured, as Markdown: means over seeds and differences to the network as trained."""
+    lines = [
+        "| part | network | method | clean | 15 corruptions | 10 style shifts |",
+        "|:--|:--|:--|--:|--:|--:|",
+    ]
+    for path in sorted(out.rglob("report.json")):
+        report = json.loads(path.read_text())
+        for group in dict.fromkeys(each["group"] for each in report["record"]["candidates"]):
+            candidate = next(each for each in report["record"]["candidates"] if each["group"] == group)
+            top1, difference = report["top1"][group], report["difference"][group]
+            cells = [cell(top1.get(kind), difference.get(kind)) for kind in ("clean", "corruption", "style")]
+            part = path.parent.relative_to(out)
+            lines.append(f"| {part} | {candidate['model']} | {candidate['title']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def cell(score: Mapping[str, float] | None, difference: Mapping[str, float] | None) -> str:
+    """``75.0 (+3.1, +2.0 to +4.2)``."""
+    if score is None:
+        return ""
+    if difference is None:
+        return f"{score['mean']:.1f}"
+    return f"{score['mean']:.1f} ({difference['mean']:+.1f}, {difference['low']:+.1f} to {difference['high']:+.1f})"
 
 
 if __name__ == "__main__":
