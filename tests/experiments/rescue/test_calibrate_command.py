@@ -66,9 +66,9 @@ def test_labels_decide_nothing(runs, folder, unlabelled):
 
 def test_what_is_measured_was_not_calibrated_on(runs, folder):
     classifier = load_classifier(runs["bn"])
-    for most, fresh in ((0, True), (12, False)):
+    for most, measured, fresh in ((0, 18, True), (12, 12, False)):
         drawn = Drawn.by(read_photographs(folder, classifier, most), 12, 0)
-        assert (len(drawn.used), len(drawn.measured), drawn.fresh) == (12, 12, fresh)
+        assert (len(drawn.used), len(drawn.measured), drawn.fresh) == (12, measured, fresh)
         assert fresh == (not set(drawn.used.names) & set(drawn.measured.names))
 
 
@@ -80,7 +80,7 @@ def test_the_command_writes_a_classifier_that_says_where_it_comes_from(runs, fol
     with Image.open(tmp_path / "layers.png") as figure:
         assert figure.format == "PNG"
     printed = capsys.readouterr().out
-    assert "on 12 other pictures" in printed
+    assert "on 18 other pictures" in printed
     assert "top-1 % restyled" in printed
     model = binorm.load(out)
     assert model.card.origin.endswith("; calibrated on 12 pictures, 2 of its layers")

@@ -53,12 +53,13 @@ def layers_of(options: Namespace) -> int | tuple[str, ...] | None:
 
 
 def pictures_of(options: Namespace, classifier: "Classifier") -> tuple["Photographs", "Restyle"]:
-    """``--images``, twice as many as are used, and how they are restyled: by ``--restyle`` and ``--target``."""
+    """``--images``, more than are used, and how they are restyled: by ``--restyle`` and ``--target``."""
     from binorm.experiments.classifiers.photographs import read_photographs
+    from binorm.experiments.rescue.measurement import MEASURED
     from binorm.experiments.rescue.restyling import Restyle, Restyling
 
     restyle: Restyle = Restyling() if options.restyle == "all" else Restyling(tuple(options.restyle.split(",")))
-    photographs = read_photographs(Path(options.images), classifier, most=2 * max(options.pictures, 1))
+    photographs = read_photographs(Path(options.images), classifier, most=max(options.pictures, 1) + MEASURED)
     for sentence in photographs.broken:
         ERRORS.print(f"[yellow]left out:[/] {plain(sentence)}")
     if "target" in options:

@@ -13,6 +13,7 @@ from binorm.experiments.rescue.restyling import Restyle
 
 LEAST = 8  # pictures: what fewer say is chance
 CLASSIFIED = 50  # pictures at once
+MEASURED = 256  # pictures at the most
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Drawn:
 
     Attributes:
         used: what is learned from.
-        measured: as many others; the same ones where fewer than `LEAST` others are left.
+        measured: others, `MEASURED` at the most; the same ones where fewer than `LEAST` others are left.
         fresh: whether they are others.
         generator: that drew them, for their restylings.
     """
@@ -47,7 +48,7 @@ class Drawn:
         order = torch.randperm(len(photographs), generator=generator).tolist()
         used = photographs.subset(order[:count])
         fresh = len(photographs) - len(used) >= LEAST
-        return cls(used, photographs.subset(order[count : 2 * count]) if fresh else used, fresh, generator)
+        return cls(used, photographs.subset(order[count : count + MEASURED]) if fresh else used, fresh, generator)
 
 
 @dataclass(frozen=True)
