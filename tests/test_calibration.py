@@ -294,8 +294,19 @@ def test_a_failure_on_the_way_leaves_the_network_as_it_was() -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
-def test_a_layer_that_is_not_computed_is_named() -> None:
+def with_an_unused_layer() -> nn.Module:
     model = nn.ModuleDict({"used": BatchInstanceNorm2d(3), "unused": BatchInstanceNorm2d(3)}).eval()
     model.forward = lambda x: model["used"](x)
+    return model
+
+
+def test_a_layer_that_is_asked_for_and_not_computed_is_named() -> None:
     with pytest.raises(ValueError, match="did not compute unused"):
-        calibrate_gates(model, (X, restyled(X)))
+        calibrate_gates(with_an_unused_layer(), (X, restyled(X)), layers=["used", "unused"])
+
+
+def test_a_layer_that_is_for_training_alone_keeps_its_gates() -> None:
+    model = with_an_unused_layer()
+    assert [each.name for each in calibrate_gates(model, (X, restyled(X)))] == ["used"]
+    assert model["used"].gate.min() < 1
+    assert torch.equal(model["unused"].gate, torch.ones(3))

@@ -85,15 +85,16 @@ def calibrate_gates(
         pairs: batches of pictures as they are and of the same pictures restyled, both (N, C, *spatial) as ``model``
             takes them; or one such pair. Some dozens of pictures are enough.
         clean_weight: from 0 to 1, the share of untouched pictures in the sums. 1 changes nothing.
-        layers: how many layers to calibrate, first ones first, or their names; None for all.
+        layers: how many layers to calibrate, first ones first, or their names; None for all that the network computes
+            in evaluation (the auxiliary heads of GoogLeNet it does not).
 
     Returns:
         What each layer did.
 
     Raises:
         ValueError: for a network without batch-instance norms, or with one that has no running statistics, whose gates
-            are not plain parameters, or that was not reached; for unknown names; for pairs of different shapes or none;
-            and for values that are not finite. The gates are then as they were.
+            are not plain parameters; where none was reached, or one that was named; for unknown names; for pairs of
+            different shapes or none; and for values that are not finite. The gates are then as they were.
 
     Example:
         >>> model = binorm.convert_batch_norm(network).eval()
@@ -117,7 +118,7 @@ def calibrate_gates(
             batches += 1
         if not batches:
             raise ValueError("pairs should have at least one batch of pictures and the same ones restyled (got none)")
-        calibration.check_reached(None if isinstance(layers, int) else chosen)
+        calibration.check_reached(() if layers is None or isinstance(layers, int) else chosen)
     return calibration.summary()
 
 
@@ -271,9 +272,9 @@ class _Calibration:
             sums.gate.copy_(now)
         return torch.cat([taught, output[half:]])
 
-    def check_reached(self, wanted: Collection[str] | None) -> None:
-        """Raise a `ValueError` for layers that the pictures did not come through."""
-        if absent := [name for name in wanted or () if name not in self.sums]:
+    def check_reached(self, named: Collection[str]) -> None:
+        """Raise a `ValueError` for layers asked for by name that the pictures did not come through, or if all are."""
+        if absent := [name for name in named if name not in self.sums]:
             raise ValueError(f"the network did not compute {absent[0] or 'the layer'}: leave it out of layers")
         if not self.sums:
             raise ValueError("the network computed none of its batch-instance norms")

@@ -20,5 +20,5 @@ def test_processes_together_equal_one_with_the_whole_batch(processes, tmp_path) 
         for module in ("sync_checks.py", "training_checks.py")
         for name in re.findall(r"^def (check_\w+)\(\) -> None:$", (HERE / module).read_text(), re.MULTILINE)
     ]
-    assert len(checks) == 16
+    assert len(checks) == 17
     assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("passed")] == checks

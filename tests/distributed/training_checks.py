@@ -2,6 +2,7 @@
 
 import copy
 import tempfile
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor, distributed, nn
@@ -142,6 +143,33 @@ def check_first_generation_sharding() -> None:
         assert "use_orig_params=True" in str(error)  # noqa: PT017 - run without pytest
     else:
         raise AssertionError("a flat parameter was split")
+
+
+def with_sharded_norm() -> nn.Module:
+    model = network()
+    model[1] = FullyShardedDataParallel(model[1], device_id=torch.device("cpu"))
+    return model
+
+
+def check_logged_gates_are_whole_and_of_the_first_process() -> None:
+    cpu = torch.device("cpu")
+    for model in (
+        DistributedDataParallel(network()),
+        sharded(),
+        *(FullyShardedDataParallel(network(), use_orig_params=each, device_id=cpu) for each in (True, False)),
+        with_sharded_norm(),
+    ):
+        seen: dict[str, object] = {}
+        writer = SimpleNamespace(
+            add_scalar=lambda tag, value, step, seen=seen: seen.update({tag: value}),
+            add_histogram=lambda tag, values, step, bins, seen=seen: seen.update({tag: values.tolist()}),
+        )
+        binorm.log_gates(writer, model, 3)
+        if RANK == 0:
+            assert seen["gates/mean"] == seen["gates_mean/1"] == 0.5
+            assert seen["gates_values/1"] == [0.5] * 5
+        else:
+            assert not seen
 
 
 def check_resuming_from_a_distributed_checkpoint() -> None:
