@@ -67,7 +67,7 @@ def plot_calibration(summary: CalibrationSummary) -> "Figure":
     axes.barh(places, [layer.shift * layer.left for layer in summary], color="#b5530a", label="left")
     axes.set_ylim(len(summary), 0)
     axes.set_xlabel("style: mean square of what restyling moves, in standard deviations")
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside upper right", ncols=2, frameon=False)
     return figure
 
 

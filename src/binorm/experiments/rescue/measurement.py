@@ -13,7 +13,7 @@ from binorm.experiments.rescue.restyling import Restyle
 
 LEAST = 8  # pictures: what fewer say is chance
 CLASSIFIED = 50  # pictures at once
-MEASURED = 256  # pictures at the most
+MEASURED = 128  # pictures at the most
 
 
 @dataclass(frozen=True)
