@@ -43,7 +43,7 @@ from torch.export import Dim, ExportedProgram
 import binorm
 from binorm.experiments.common.files import write_bytes_atomically
 from binorm.experiments.common.machine import describe_machine, describe_versions
-from binorm.experiments.style.export import OPSET
+from binorm.experiments.common.onnx_files import OPSET
 
 TORCHVISION = (
     "resnet18", "resnext50_32x4d", "wide_resnet50_2", "densenet121", "mobilenet_v2", "mobilenet_v3_small",

