@@ -61,6 +61,7 @@ def test_a_failure_is_a_row_and_is_tried_again(benchmark, monkeypatch, tmp_path)
     benchmark.main()
     assert tried == ["timm/a", "timm/b"] * 2
     assert json.loads(out.read_text())["networks"]["timm/b"] == {"failure": "RuntimeError: a | b"}
+    assert "40 of the 40 are not run yet" in out.with_suffix(".md").read_text()
     assert "a \\| b |" in out.with_suffix(".md").read_text()
 
 
