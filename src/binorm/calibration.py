@@ -297,7 +297,7 @@ def _statistics(layer: _BatchInstanceNorm, x: Tensor) -> Tensor:
     flat = x.flatten(2) if x.dim() > 2 else x.unsqueeze(2)
     flat = flat if flat.dtype == torch.float64 else flat.float()
     own_var, own_mean = (each.double() for each in torch.var_mean(flat, dim=2, correction=0))
-    eps = float(vars(layer)["eps"])
+    eps = float(layer.eps)
     deviation = (var.double() + eps).sqrt()
     z = (own_mean - mean.double()) / deviation
     weight = (own_var / (own_var + eps)).sqrt()

@@ -178,6 +178,7 @@ def _add_gate(norm: nn.Module, counterpart: type[_BatchInstanceNorm], model: nn.
     norm.__class__ = counterpart
     norm = cast(_BatchInstanceNorm, norm)
     _BatchInstanceNorm.alive.add(norm)
+    norm.eps = vars(norm)["eps"]
     norm.gate_init = 1.0
     norm.gate = gate
     if is_frozen(norm):
@@ -190,7 +191,7 @@ def _add_gate(norm: nn.Module, counterpart: type[_BatchInstanceNorm], model: nn.
 
 def _remove_gate(norm: _BatchInstanceNorm, batch_norm: type[nn.Module]) -> None:
     _BatchInstanceNorm.alive.discard(norm)
-    for name in ("gate", "gate_init"):
+    for name in ("gate", "gate_init", "_eps"):
         delattr(norm, name)
     for name in ("converted_from", "input_dims"):  # the latter of a layer that was synchronised
         vars(norm).pop(name, None)

@@ -69,13 +69,12 @@ class _BatchInstanceNorm(_NormBase):
     @property
     def eps(self) -> float:
         """Added to every variance. While gates are below 1, arithmetic on tensors with it is refused: `GuardedEps`."""
-        eps: float = vars(self)["eps"]
         is_recorded = torch.compiler.is_compiling() or torch._C._is_tracing()
-        return eps if is_recorded or self._computes_batch_norm() else GuardedEps(eps)
+        return self._eps if is_recorded or self._computes_batch_norm() else GuardedEps(self._eps)
 
     @eps.setter
     def eps(self, eps: float) -> None:
-        vars(self)["eps"] = float(eps)
+        vars(self)["eps"] = self._eps = float(eps)  # the former for nn.BatchNorm's repr, the latter for compilers
 
     def _computes_batch_norm(self) -> bool:
         """Whether every gate is 1, or not here to be asked (on meta, fake, sharded): nothing can be folded then."""
@@ -100,7 +99,8 @@ class _BatchInstanceNorm(_NormBase):
     ) -> Tensor:
         """Check, count, and compute; the last three arguments are those of `binorm.functional.batch_instance_norm`."""
         self._check_input_dim(input)
-        if self.training and torch.compiler.is_exporting():
+        # Under torch.compile, torch before 2.14 says that it is exporting.
+        if self.training and torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling():
             warnings.warn(
                 "a batch-instance norm is being exported in training mode: the recorded graph cannot be moved to "
                 "evaluation afterwards, as one with batch norms can. Export model.eval() for evaluation",
@@ -119,7 +119,7 @@ class _BatchInstanceNorm(_NormBase):
             self.running_var if reads_or_updates else None,
             self.training or self.running_mean is None,  # without running statistics, evaluation uses the batch's
             self._running_share() if updates else 0.0,
-            vars(self)["eps"],
+            self._eps,
             residual=residual,
             activation=activation,
             negative_slope=negative_slope,

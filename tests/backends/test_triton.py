@@ -1,4 +1,7 @@
-"""The Triton kernels on the CPU, in Triton's interpreter; and compiled for GPUs that need not be here."""
+"""The Triton kernels on the CPU, in Triton's interpreter, or on a GPU; and compiled for GPUs that need not be here.
+
+On a GPU: CUDA_VISIBLE_DEVICES=0 TRITON_INTERPRET=0 python -m pytest tests/backends/test_triton.py
+"""
 
 import os
 import subprocess
@@ -13,11 +16,13 @@ from naive import batch_of_styles, naive_batch_instance_norm
 from torch import Tensor
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+DEVICE = "cpu" if INTERPRETED else "cuda"
+TESTED = INTERPRETED or torch.cuda.is_available()
 pytestmark = pytest.mark.skipif(
-    not INTERPRETED,
-    reason="Triton's kernels are tested in its interpreter, with TRITON_INTERPRET=1 from their import on",
+    not TESTED,
+    reason="Triton's kernels are tested on a GPU, or in Triton's interpreter with TRITON_INTERPRET=1 at their import",
 )
-if INTERPRETED:
+if TESTED:
     pytest.importorskip("triton")
     from binorm.backends.triton import launch as backend
 
@@ -38,6 +43,12 @@ LAYOUTS = [
     ((3, 4, 2, 5, 3), False),
     ((3, 4, 2, 5, 3), True),
 ]
+
+
+@pytest.fixture(autouse=True)
+def on_the_device() -> Iterator[None]:
+    with torch.device(DEVICE):
+        yield
 
 
 def laid_out(x: Tensor, channels_last: bool) -> Tensor:

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.recipes import load_recipe
 from binorm.experiments.training import settings
 
@@ -25,6 +26,19 @@ def test_what_the_recipe_says_is_what_is_done():
     recipe = load_recipe("digits", {"precision": "float32", "compile": "yes"})
     chosen = settings.choose_settings(recipe, 1000)
     assert (chosen.precision, chosen.compiled) == ("float32", True)
+
+
+@pytest.mark.usefixtures("on_cpu")
+def test_graphs_need_a_gpu():
+    with pytest.raises(UserError, match="graphs, and PyTorch finds no GPU here"):
+        settings.choose_settings(load_recipe("digits", {"compile": "graphs"}), 1000)
+
+
+def test_graphs_where_there_is_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    chosen = settings.choose_settings(load_recipe("digits", {"compile": "graphs", "precision": "float32"}), 1000)
+    assert (chosen.graphs, chosen.compiled) == (True, False)
+    assert "CUDA graphs" in str(chosen)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from binorm.experiments.common.machine import describe_machine, describe_version
 from binorm.experiments.common.run_files import CONFIG_FILE, LAST_CHECKPOINT, RUN_FILE
 from binorm.experiments.recipes.base import Recipe
 from binorm.experiments.runs.folder import check_same_data, is_open, run_folder, run_label, sole_use
+from binorm.experiments.training.cuda_graphs import CudaGraphs
 from binorm.experiments.training.progress import ProgressDisplay
 from binorm.experiments.training.recorder import Recorder
 from binorm.experiments.training.settings import Settings
@@ -87,7 +88,8 @@ def _train(
         training.compile()
     try:
         with stopping_on_signals(), without_hints():
-            fitting = trainer(recipe.num_epochs, settings, folder, [recorder, display.run(label, recorder)])
+            graphs = [CudaGraphs(training, settings)] if settings.graphs else []
+            fitting = trainer(recipe.num_epochs, settings, folder, [recorder, display.run(label, recorder), *graphs])
             fitting.fit(
                 training.objective,
                 training.batches,
