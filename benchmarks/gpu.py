@@ -294,8 +294,7 @@ def main() -> None:
     options, options.more = parser.parse_known_args()
     parts = options.only.split(",")
     torch.manual_seed(0)
-    command = "python " + shlex.join(sys.argv)
-    facts: dict[str, object] = {"command": command, "machine": describe_machine(), "versions": describe_versions()}
+    facts: dict[str, object] = {
         "command": "python " + shlex.join(sys.argv),
         "machine": describe_machine(),
         "versions": describe_versions(),
