@@ -128,6 +128,58 @@ def test_statistics_are_those_of_the_loader_as_update_bn_takes_them(norm, batche
     assert not any(module.training for module in model.modules())
 
 
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d, binorm.BatchInstanceNorm2d])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.7])
+def test_a_share_of_the_way_to_other_statistics(norm, share) -> None:
+    """By hand, layer after layer, the first with its mix already when the second sees what comes out of it."""
+    torch.manual_seed(0)
+    model = nn.Sequential(norm(3), nn.Conv2d(3, 4, 3), norm(4), nn.Dropout(0.5)).double()
+    model(batch_of_styles((8, 3, 9, 9)))  # statistics of its own
+    by_hand, x = copy.deepcopy(model), 3 * batch_of_styles((5, 3, 9, 9)) + 1
+    binorm.update_statistics(model, [x], share=share)
+    by_hand.eval()
+    for place in (0, 2):
+        layer, seen = by_hand[place], by_hand[:place](x) if place else x
+        var, mean = torch.var_mean(seen.detach(), (0, 2, 3))
+        layer.running_mean.mul_(1 - share).add_(share * mean)
+        layer.running_var.mul_(1 - share).add_(share * var)
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        for place in (0, 2):
+            torch.testing.assert_close(getattr(model[place], name), getattr(by_hand[place], name))
+    assert model.training
+    assert not model[0]._forward_pre_hooks
+
+
+def test_several_batches_count_alike_and_what_is_not_reached_stays() -> None:
+    model = nn.Sequential(binorm.BatchInstanceNorm2d(3)).double()
+    model.spare = binorm.BatchInstanceNorm2d(3).double()
+    model.forward = lambda x: model[0](x)
+    first, second = batch_of_styles((4, 3, 9, 9)), 2 * batch_of_styles((6, 3, 5, 5))
+    binorm.update_statistics(model, [first, second, torch.empty(0, 3, 5, 5).double()], share=0.5)
+    both = (first.mean((0, 2, 3)) + second.mean((0, 2, 3))) / 2
+    torch.testing.assert_close(model[0].running_mean, 0.5 * both)
+    assert torch.equal(model.spare.running_var, torch.ones(3).double())
+
+
+def test_an_error_on_the_way_leaves_the_statistics_as_they_were() -> None:
+    model = network(binorm.BatchInstanceNorm2d)
+    before = state(model)
+    x = batch_of_styles((4, 3, 9, 9), torch.float32)
+    for share in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="share should be from 0"):
+            binorm.update_statistics(model, [x], share=share)
+    with pytest.raises(TypeError):
+        binorm.update_statistics(model, [x, None], share=0.1)
+    assert not changed(model, before)
+
+
+def test_half_precision_statistics_are_mixed_in_float32() -> None:
+    layer = nn.BatchNorm2d(3).half()
+    x = 200 + torch.randn(2, 3, 64, 64)  # whose sum is beyond float16
+    binorm.update_statistics(layer, [x.half()], share=0.5)
+    torch.testing.assert_close(layer.running_mean.float(), torch.full((3,), 100.0), rtol=0.01, atol=0.1)
+
+
 def test_statistics_are_taken_of_mappings_as_of_keyword_arguments() -> None:
     class Named(nn.Module):
         def __init__(self) -> None:

@@ -1,6 +1,7 @@
 """What people do to the norm layers of a network: find them, freeze them, refresh their statistics."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
@@ -89,44 +90,122 @@ class _Freeze:
 
 
 @torch.no_grad()
-def update_statistics(model: nn.Module, loader: Iterable[Any], device: torch.device | str | None = None) -> None:
-    """Compute the running statistics of all norm layers anew, as plain averages over the batches of ``loader``.
+def update_statistics(
+    model: nn.Module, loader: Iterable[Any], device: torch.device | str | None = None, *, share: float = 1.0
+) -> None:
+    r"""Move the running statistics of all norm layers to those of the batches of ``loader``, or a share of the way.
 
-    After weight averaging (as ``torch.optim.swa_utils.update_bn``, which passes batch-instance norms by), for precise
-    statistics at the end of training, or for those of another domain (AdaBN). Layers under `freeze_`, and layers that
-    track nothing, stay as they are; so do all modes and momenta.
+    With share 1 they are computed anew, as plain averages over the batches, the model in training mode: after weight
+    averaging (as ``torch.optim.swa_utils.update_bn``, which passes batch-instance norms by), for precise statistics at
+    the end of training, or for those of another domain (AdaBN, Li et al., arXiv 1603.04779). With a smaller share s,
+
+    .. math:: \mu \leftarrow (1 - s) \mu + s \, \mu_{loader}, \quad
+              \sigma^2 \leftarrow (1 - s) \sigma^2 + s \, \sigma^2_{loader}
+
+    in evaluation mode, where the layers before a layer compute with the mix of their own and each batch's already: the
+    statistics of α-BN (You et al., arXiv 2110.04065) with α = 1 - s, made static. Some dozens of unlabelled pictures of
+    where a trained network should work, in one batch, and a share of 0.1 are a good start.
+
+    Layers under `freeze_`, and layers that track nothing, stay as they are; so do all modes and momenta.
 
     Args:
-        model: called in training mode on each batch, without gradients.
+        model: called on each batch, without gradients.
         loader: of batches: the model's input, a tuple or list that starts with it, or a mapping of the model's keyword
             arguments.
         device: where to move an input's tensors first; None leaves them where they are.
+        share: from 0 (nothing changes) to 1.
 
     Raises:
-        ValueError: for a loader without batches, before anything has changed.
+        ValueError: for a loader without batches or a share outside [0, 1], before anything has changed.
 
     Example:
         >>> binorm.update_statistics(averaged_model, train_loader, device="cuda")
+        >>> binorm.update_statistics(trained_model, [pictures_of_the_new_camera], share=0.1)
     """
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"share should be from 0 (the statistics as they are) to 1 (the loader's alone) (got {share})")
     layers = [each for each in norm_layers(model) if each.running_mean is not None and not is_frozen(each)]
-    modes = {each: each.training for each in model.modules()}
-    momenta = {each: each.momentum for each in layers}
     batches = iter(loader)
     first = list(islice(batches, 1))
     if not first:
         raise ValueError("expected at least one batch to take statistics of (the loader is empty)")
+    modes = {each: each.training for each in model.modules()}
     try:
-        model.train()
-        for layer in layers:
-            layer.reset_running_stats()
-            layer.momentum = None
-        for batch in chain(first, batches):
-            _call(model, batch, device)
+        with _computed_anew(model, layers) if share == 1.0 else _mixed(model, layers, share):
+            for batch in chain(first, batches):
+                _call(model, batch, device)
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+@contextmanager
+def _computed_anew(model: nn.Module, layers: list[NormLayer]) -> Iterator[None]:
+    """What passes meanwhile, in training mode, makes the statistics: plain averages."""
+    momenta = {each: each.momentum for each in layers}
+    model.train()
+    try:
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None
+        yield
+    finally:
         for layer, momentum in momenta.items():
             layer.momentum = momentum
+
+
+@contextmanager
+def _mixed(model: nn.Module, layers: list[NormLayer], share: float) -> Iterator[None]:
+    """What passes meanwhile, in evaluation mode, takes a share of the statistics; an error leaves them as they were."""
+    model.eval()
+    mixing = {layer: _Mixing(layer, share) for layer in layers}
+    hooks = [layer.register_forward_pre_hook(hook, with_kwargs=True) for layer, hook in mixing.items()]
+    try:
+        yield
+        for layer, hook in mixing.items():
+            hook.finish(layer)
+    except BaseException:
+        for layer, hook in mixing.items():
+            hook.restore(layer)
+        raise
+    finally:
+        for handle in hooks:
+            handle.remove()
+
+
+class _Mixing:
+    """Before each pass through a layer: its statistics become the mix of its own and those of what comes."""
+
+    def __init__(self, layer: NormLayer, share: float) -> None:
+        assert layer.running_mean is not None  # noqa: S101 - the caller has asked
+        assert layer.running_var is not None  # noqa: S101
+        self.own = torch.stack([layer.running_mean, layer.running_var])
+        self.total, self.passes, self.share = torch.zeros_like(self.own), 0, share
+
+    def __call__(self, layer: NormLayer, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        x: Tensor = inputs[0] if inputs else named["input" if "input" in named else "x"]
+        count = x.numel() // max(x.shape[1], 1)
+        if count == 0:
+            return
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        var, mean = torch.var_mean(x, [each for each in range(x.dim()) if each != 1], correction=min(1, count - 1))
+        seen = torch.stack([mean, var]).to(self.own)
+        self.total, self.passes = self.total + seen, self.passes + 1
+        self._set(layer, self.own.lerp(seen, self.share))
+
+    def finish(self, layer: NormLayer) -> None:
+        """Leave the mix with the average over all passes."""
+        self._set(layer, self.own.lerp(self.total / self.passes, self.share) if self.passes else self.own)
+
+    def restore(self, layer: NormLayer) -> None:
+        """Leave the layer as it was."""
+        self._set(layer, self.own)
+
+    def _set(self, layer: NormLayer, statistics: Tensor) -> None:
+        assert layer.running_mean is not None  # noqa: S101
+        assert layer.running_var is not None  # noqa: S101
+        layer.running_mean.copy_(statistics[0])
+        layer.running_var.copy_(statistics[1])
 
 
 def _call(model: nn.Module, batch: Any, device: torch.device | str | None) -> None:

@@ -33,3 +33,10 @@ def unlabelled(folder, tmp_path_factory):
     for picture in folder.rglob("*.png"):
         (root / picture.name).write_bytes(picture.read_bytes())
     return root
+
+
+@pytest.fixture(scope="session")
+def one_picture(folder, tmp_path_factory):
+    root = tmp_path_factory.mktemp("one_picture")
+    (root / "00.png").write_bytes(next(folder.rglob("*.png")).read_bytes())
+    return root

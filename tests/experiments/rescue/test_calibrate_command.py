@@ -16,6 +16,7 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.rescue.calibration import calibrate
 from binorm.experiments.rescue.measurement import Drawn
 from binorm.experiments.rescue.restyling import Restyling
+from binorm.experiments.rescue.target import Target, move_to_target
 
 
 def found(classifier, folder, **options):
@@ -91,14 +92,38 @@ def test_the_command_writes_a_classifier_that_says_where_it_comes_from(runs, fol
     assert main(["gates", str(out)]) == 0
 
 
-def test_a_target_is_taken_up(runs, folder, unlabelled, tmp_path, capsys):
-    gates = []
-    for more in ([], ["--target", str(unlabelled)]):
-        out = tmp_path / "calibrated.safetensors"
-        options = ["--images", str(folder), "--out", str(out), "--pictures", "12", *more]
-        assert main(["calibrate", str(runs["bn"]), *options]) == 0
-        gates.append(torch.cat([gate.detach() for gate in binorm.gate_parameters(binorm.load(out))]))
-    assert not torch.equal(*gates)
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("images", [True, False])
+def test_a_target_moves_the_statistics(runs, folder, unlabelled, tmp_path, capsys, images, labelled):
+    target, out = folder if labelled else unlabelled, tmp_path / "calibrated.safetensors"
+    options = ["--target", str(target), "--target-share", "0.3", "--out", str(out)]
+    gates = ["--images", str(folder), "--pictures", "12"] if images else []
+    assert main(["calibrate", str(runs["bn"]), *options, *gates]) == 0
+    before = load_classifier(runs["bn"])
+    expected = found(before, folder, layers=1).classifier if images else before
+    photographs = read_photographs(target, before)
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(0))
+    batch = before.preprocessing.normalize(photographs.pictures[order])
+    binorm.update_statistics(expected.network, [batch], share=0.3)
+    state = binorm.load(out).state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in expected.state_dict().items())
+    assert "statistics: 30 % of the way to those of 30 pictures of" in capsys.readouterr().out
+    assert "; statistics moved by 0.3 to those of 30 pictures" in binorm.load(out).card.origin
+
+
+def test_a_target_with_labels_is_measured_on_other_pictures(runs, folder, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("binorm.experiments.rescue.target.PICTURES", 10)
+    out = tmp_path / "calibrated.safetensors"
+    assert main(["calibrate", str(runs["bin"]), "--target", str(folder), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "those of 10 pictures" in printed
+    assert re.search(r"top-1 on 20 other pictures of it: \d+\.\d % before, \d+\.\d % after", printed)
+
+
+def test_a_network_whose_norms_track_nothing_has_nothing_to_move(runs, folder):
+    classifier = load_classifier(runs["in"])
+    with pytest.raises(UserError, match="resnet8 has no batch norms or batch-instance norms with running statistics"):
+        move_to_target(classifier, Target.of(read_photographs(folder, classifier)), classifier)
 
 
 @pytest.mark.parametrize(
@@ -113,15 +138,25 @@ def test_a_target_is_taken_up(runs, folder, unlabelled, tmp_path, capsys):
         ({"--clean-weight": "1.5"}, "clean_weight should be from 0 to 1"),
         ({"MODEL": "efficientnet-lite9"}, "there is no network 'efficientnet-lite9', did you mean 'efficientnet-lite"),
         ({"--images": "nowhere"}, "nowhere"),
+        ({"--images": None}, "expected --images DIR, pictures to set gates from, or --target DIR"),
+        (
+            {"--images": None, "--target": "FOLDER", "--figure": "layers.png"},
+            "give the pictures that set them, --images",
+        ),
+        ({"--target": "nowhere"}, "nowhere"),
+        ({"--target": "FOLDER", "--target-share": "1.5"}, r"the target's share should be from 0 to 1 \(got 1\.5\)"),
+        ({"--target": "FEW"}, "1 pictures are too few: expected at least 8"),
     ],
 )
 def test_what_cannot_be_is_an_error_and_nothing_is_written(
-    runs, folder, tmp_path, capsys, monkeypatch, change, message
+    runs, folder, one_picture, tmp_path, capsys, monkeypatch, change, message
 ):
     monkeypatch.chdir(tmp_path)
+    places = {"FOLDER": str(folder), "FEW": str(one_picture)}
     values = {"MODEL": str(runs["bn"]), "--images": str(folder), "--out": "calibrated.safetensors", **change}
     model = values.pop("MODEL")
-    assert main(["calibrate", model, *(word for pair in values.items() for word in pair)]) == 2
+    words = [(name, places.get(value, value)) for name, value in values.items() if value is not None]
+    assert main(["calibrate", model, *(word for pair in words for word in pair)]) == 2
     error = " ".join(capsys.readouterr().err.split())
     assert re.search(message, error), error
     assert not list(tmp_path.iterdir())

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from binorm.experiments.classifiers.photographs import Photographs
     from binorm.experiments.rescue.measurement import BeforeAndAfter
     from binorm.experiments.rescue.restyling import Restyle
+    from binorm.experiments.rescue.target import Target
 
 RESTYLINGS = "light,colour,saturation,contrast,gamma,fog,blur,noise,jpeg"
 
@@ -24,10 +25,11 @@ RESTYLINGS = "light,colour,saturation,contrast,gamma,fog,blur,noise,jpeg"
 def add_rescue(parser: ArgumentParser, pictures: int, layers: str) -> None:
     """The options of both, with these defaults."""
     add_model(parser)
-    parser.add_argument("--images", type=str, required=True, metavar="DIR", help="pictures, labelled or not")
+    parser.add_argument("--images", type=str, default=SUPPRESS, metavar="DIR", help="pictures, labelled or not")
     parser.add_argument(
-        "--target", type=str, default=SUPPRESS, metavar="DIR", help="a few pictures of where it should work, no labels"
+        "--target", type=str, default=SUPPRESS, metavar="DIR", help="pictures of where it should work, labelled or not"
     )
+    parser.add_argument("--target-share", type=float, default=0.1, help="how far statistics move to theirs, 0 to 1")
     parser.add_argument("--out", type=str, required=True, metavar="FILE.safetensors", help="the file to write")
     parser.add_argument("--layers", type=str, default=layers, help="how many, first ones first; or names; or all")
     parser.add_argument("--pictures", type=int, default=pictures, help="how many pictures to use")
@@ -53,7 +55,7 @@ def layers_of(options: Namespace) -> int | tuple[str, ...] | None:
 
 
 def pictures_of(options: Namespace, classifier: "Classifier") -> tuple["Photographs", "Restyle"]:
-    """``--images``, more than are used, and how they are restyled: by ``--restyle`` and ``--target``."""
+    """``--images``, more than are used, and how they are restyled."""
     from binorm.experiments.classifiers.photographs import read_photographs
     from binorm.experiments.rescue.measurement import MEASURED
     from binorm.experiments.rescue.restyling import Restyle, Restyling
@@ -62,11 +64,36 @@ def pictures_of(options: Namespace, classifier: "Classifier") -> tuple["Photogra
     photographs = read_photographs(Path(options.images), classifier, most=max(options.pictures, 1) + MEASURED)
     for sentence in photographs.broken:
         ERRORS.print(f"[yellow]left out:[/] {plain(sentence)}")
-    if "target" in options:
-        from binorm.experiments.rescue.target import TargetStyle
-
-        restyle = TargetStyle(read_photographs(Path(options.target), classifier), restyle)
     return photographs, restyle
+
+
+def target_of(options: Namespace, classifier: "Classifier") -> "Target | None":
+    """``--target``, if there is one."""
+    if "target" not in options:
+        return None
+    from binorm.experiments.classifiers.photographs import read_photographs
+    from binorm.experiments.rescue.measurement import MEASURED
+    from binorm.experiments.rescue.target import PICTURES, Target
+
+    photographs = read_photographs(Path(options.target), classifier, most=PICTURES + MEASURED)
+    for sentence in photographs.broken:
+        ERRORS.print(f"[yellow]left out:[/] {plain(sentence)}")
+    return Target.of(photographs, options.target_share, options.seed)
+
+
+def at_target(classifier: "Classifier", target: "Target | None", before: "Classifier") -> "Classifier":
+    """``classifier`` with its statistics moved to the target's; says what that did."""
+    if target is None:
+        return classifier
+    from binorm.experiments.rescue.target import move_to_target
+
+    found, used = move_to_target(classifier, target, before), target.drawn.used
+    share = f"{100 * target.share:g} %"
+    CONSOLE.print(plain(f"statistics: {share} of the way to those of {len(used)} pictures of {used.source}"))
+    if found.before is not None:
+        now = f"{found.before:.1f} % before, {found.after:.1f} % after"
+        CONSOLE.print(plain(f"top-1 on {found.measured} other pictures of it: {now}"))
+    return found.classifier
 
 
 def print_before_and_after(found: "BeforeAndAfter") -> None:

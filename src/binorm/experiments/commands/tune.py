@@ -3,8 +3,17 @@
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
 from binorm.experiments.commands.command import Command, chosen_classifier
-from binorm.experiments.commands.rescuing import add_rescue, layers_of, out_path, pictures_of, print_before_and_after
+from binorm.experiments.commands.rescuing import (
+    add_rescue,
+    at_target,
+    layers_of,
+    out_path,
+    pictures_of,
+    print_before_and_after,
+    target_of,
+)
 from binorm.experiments.common.console import CONSOLE, ERRORS, plain
+from binorm.experiments.common.errors import UserError
 
 
 def _run(options: Namespace, command: str) -> int:
@@ -14,7 +23,10 @@ def _run(options: Namespace, command: str) -> int:
     out = out_path(options)
     numbers = {name: options[name] for name in ("steps", "gate_lr", "affine_lr", "pull") if name in options}
     settings = TuningSettings(layers=layers_of(options), seed=options.seed, **numbers)
+    if "images" not in options:
+        raise UserError("tuning needs pictures to learn from, like those of its training: --images DIR")
     classifier = chosen_classifier(options)
+    target = target_of(options, classifier)
     photographs, restyle = pictures_of(options, classifier)
 
     def tell(step: TuningStep) -> None:
@@ -31,9 +43,9 @@ def _run(options: Namespace, command: str) -> int:
         labels=options.labels,
         on_step=tell,
     )
-    save_classifier(out, found.classifier)
     CONSOLE.print(plain(str(found.summary)))
     print_before_and_after(measured)
+    save_classifier(out, at_target(found.classifier, target, classifier))
     CONSOLE.print(plain(f"written: {out}"))
     return 0
 

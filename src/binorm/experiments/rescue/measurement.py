@@ -99,6 +99,12 @@ def classify(classifier: Classifier, pictures: Tensor) -> Tensor:
         return torch.cat([classifier(normalize(batch)).argmax(1) for batch in batches(pictures, CLASSIFIED)])
 
 
+def accuracy(classifier: Classifier, measured: Photographs) -> float:
+    """Top-1 in percent on photographs that have labels."""
+    assert measured.labels is not None  # noqa: S101 - the caller has asked
+    return _percent(classify(classifier, measured.pictures) == measured.labels)
+
+
 def batches(pictures: Tensor, size: int) -> Iterator[Tensor]:
     """``size`` pictures at a time, in order."""
     return (pictures[start : start + size] for start in range(0, len(pictures), size))

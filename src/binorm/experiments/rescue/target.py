@@ -1,79 +1,76 @@
-"""Pictures in the style of a few others: their colours, contrast and sharpness."""
+"""A trained classifier's statistics moved a share of the way to those of pictures of where it should work."""
 
-from dataclasses import dataclass, field
+import copy
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
+from binorm import norm_layers, update_statistics
+from binorm.experiments.classifiers.classifier import Classifier
 from binorm.experiments.classifiers.photographs import Photographs
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.rescue.restyling import Restyle
+from binorm.experiments.rescue.calibration import since
+from binorm.experiments.rescue.measurement import Drawn, accuracy
 
-LEAST = 4  # pictures of a target: fewer show what is on them rather than their style
-BANDS = 12  # of spatial frequency, equal in the logarithm
-MOST_GAIN = 4.0
+SHARE = 0.1
+PICTURES = 64  # at the most: what more would say of a mean is little
 
 
 @dataclass(frozen=True)
-class TargetStyle:
-    """Gives half of the pictures the style of a target's, and restyles the others as without one.
-
-    A picture gets, of a target picture that is drawn for it, the mean of each colour and the mean amplitude of each
-    band of spatial frequencies: what light, air, lens and sensor decide, and not what is to be seen.
+class Target:
+    """Pictures of where a network should work.
 
     Attributes:
-        target: its pictures, of the size of those to be restyled.
-        restyle: for the other half.
-
-    Raises:
-        UserError: for fewer than `LEAST` pictures.
+        drawn: those that say what it is like there, and others to measure on.
+        share: how far statistics move to theirs, from 0 to 1.
     """
 
-    target: Photographs
-    restyle: Restyle
-    share: float = 0.5
-    _spectra: list[tuple[Tensor, Tensor]] = field(default_factory=list, repr=False)
+    drawn: Drawn
+    share: float
 
-    def __post_init__(self) -> None:
-        if len(self.target) < LEAST:
-            raise UserError(
-                f"a target's style needs at least {LEAST} pictures (got {len(self.target)} in {self.target.source})"
-            )
-        self._spectra.extend(_style(picture.float() / 255) for picture in self.target.pictures)
-
-    def __call__(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
-        """uint8, (N, 3, H, W) -> the same pictures restyled; the generator alone decides how."""
-        restyled = self.restyle(pictures, generator)
-        for place in range(len(pictures)):
-            if torch.rand((), generator=generator).item() < self.share:
-                chosen = int(torch.randint(len(self._spectra), (), generator=generator))
-                restyled[place] = _in_style(pictures[place].float() / 255, *self._spectra[chosen])
-        return restyled
+    @classmethod
+    def of(cls, photographs: Photographs, share: float = SHARE, seed: int = 0) -> "Target":
+        """`PICTURES` of them at the most, drawn by ``seed``. Raises a `UserError` for too few, and another share."""
+        if not 0.0 <= share <= 1.0:
+            raise UserError(f"the target's share should be from 0 to 1 (got {share:g})")
+        return cls(Drawn.by(photographs, PICTURES, seed), share)
 
 
-def _style(picture: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean of each colour, (3,), and its mean amplitude in each band, (3, bands)."""
-    mean = picture.mean((1, 2))
-    bands = _bands(picture.shape[1], picture.shape[2])
-    amplitude = torch.fft.rfft2(picture - mean.view(3, 1, 1)).abs().flatten(1)
-    sums = torch.zeros(3, BANDS).index_add_(1, bands.flatten(), amplitude)
-    return mean, sums / torch.bincount(bands.flatten(), minlength=BANDS).clamp_min(1)
+@dataclass(frozen=True)
+class Moved:
+    """A classifier with statistics of elsewhere.
+
+    Attributes:
+        classifier: a copy of the one that was given.
+        measured: how many other pictures of the same place have labels.
+        before: top-1 on these of the network before anything was done to it, in percent; None for none.
+        after: of what became of it.
+    """
+
+    classifier: Classifier
+    measured: int = 0
+    before: float | None = None
+    after: float | None = None
 
 
-def _in_style(picture: Tensor, mean: Tensor, amplitudes: Tensor) -> Tensor:
-    """uint8, (3, H, W)."""
-    own_mean, own = _style(picture)
-    gains = (amplitudes / own.clamp_min(1e-6)).clamp(1 / MOST_GAIN, MOST_GAIN)
-    bands = _bands(picture.shape[1], picture.shape[2])
-    spectrum = torch.fft.rfft2(picture - own_mean.view(3, 1, 1)) * gains[:, bands]
-    changed = torch.fft.irfft2(spectrum, s=picture.shape[1:]) + mean.view(3, 1, 1)
-    pixels: Tensor = (changed * 255).round().clamp(0, 255).to(torch.uint8)
-    return pixels
+def move_to_target(classifier: Classifier, target: Target, before: Classifier) -> Moved:
+    """Move the running statistics of a copy by `binorm.update_statistics`; labels are used but to measure.
 
+    Args:
+        classifier: with batch norms or batch-instance norms.
+        target: where it should work.
+        before: what it is compared with.
 
-def _bands(height: int, width: int) -> Tensor:
-    """The band of each frequency of `torch.fft.rfft2`, (H, W // 2 + 1)."""
-    radius = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None])
-    lowest = 1 / max(height, width)
-    place = (radius.clamp_min(lowest) / lowest).log() / torch.tensor(0.5 / lowest).log() * BANDS
-    return place.long().clamp(0, BANDS - 1)
+    Raises:
+        UserError: for a network without norms that track statistics.
+    """
+    if not any(layer.running_mean is not None for layer in norm_layers(classifier.network)):
+        raise UserError(
+            f"{classifier.card.network} has no batch norms or batch-instance norms with running statistics, which a "
+            "target could move: choose a network that has"
+        )
+    network, used, measured = copy.deepcopy(classifier.network), target.drawn.used, target.drawn.measured
+    update_statistics(network, [classifier.preprocessing.normalize(used.pictures)], share=target.share)
+    what = f"statistics moved by {target.share:g} to those of {len(used)} pictures"
+    moved = since(Classifier(network, classifier.card), what)
+    if measured.labels is None or not target.drawn.fresh:
+        return Moved(moved)
+    return Moved(moved, len(measured), accuracy(before, measured), accuracy(moved, measured))
