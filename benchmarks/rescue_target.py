@@ -6,13 +6,14 @@ Run: python benchmarks/rescue_target.py PHOTOS [--network efficientnet-lite0] [-
 PHOTOS as for benchmarks/rescue.py: calibration pictures at even places, test pictures at odd ones. For every corruption
 and shift of style, 64 of the calibration pictures under it are the target, without labels; the network is set right for
 them once, stays as it is, and answers the test pictures under the same shift, one by one. Severities 1 to 5 in turns.
-Goes on where it was stopped.
+Answers in bfloat16. Goes on where it was stopped.
 """
 
 import argparse
 import json
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -26,11 +27,11 @@ from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.common.machine import describe_machine, describe_versions
 from binorm.experiments.data.processes import default_threads
 from binorm.experiments.rescue.calibration import calibrate
-from binorm.experiments.rescue.measurement import classify
+from binorm.experiments.rescue.measurement import Drawn, classify
 from binorm.experiments.rescue.restyling import Restyling
 from binorm.experiments.rescue.shifting import Shifting, turn_severities
 from binorm.experiments.rescue.shifts import SHIFTS
-from binorm.experiments.rescue.target import Target, move_to_target
+from binorm.experiments.rescue.target import PICTURES, SHARE, Target, moved_to
 
 CLEAN = "clean"
 GROUPS = {CLEAN: "clean", "corruption": "15 corruptions", "extra": "4 extra corruptions", "style": "10 shifts of style"}
@@ -63,8 +64,9 @@ def main() -> None:
         for name in (CLEAN, *SHIFTS):
             if name in answers:
                 continue
-            elsewhere = [shifted(name, each, shifting) for each in (calibration, test)]
-            answers[name] = correct(classifier, gated, *elsewhere)
+            targets = {seed: Drawn.by(calibration, PICTURES, seed) for seed in gated}
+            there = {seed: replace(each, used=shifted(name, each.used, shifting)) for seed, each in targets.items()}
+            answers[name] = correct(classifier, gated, there, shifted(name, test, shifting))
             print(name, {variant: f"{100 * mean(rows):.1f}" for variant, rows in answers[name].items()}, flush=True)
             facts = {"setting": setting, "machine": describe_machine(), "versions": describe_versions()}
             options.out.mkdir(parents=True, exist_ok=True)
@@ -89,17 +91,16 @@ def shifted(name: str, photographs: Photographs, shifting: Shifting) -> Photogra
 
 
 def correct(
-    classifier: Classifier, gated: Mapping[int, Classifier], target: Photographs, test: Photographs
+    classifier: Classifier, gated: Mapping[int, Classifier], there: Mapping[int, Drawn], test: Photographs
 ) -> dict[str, list[str]]:
     """For each variant and seed, a 1 for each test picture that is classified rightly, and a 0 for the others."""
-    hidden = Photographs(target.pictures, None, target.names, target.source)  # the target has no labels
     found: dict[str, list[str]] = {VARIANTS[0]: [hits(classifier, test)]}
     for seed, with_gates in gated.items():
-        there = Target.of(hidden, seed=seed)
+        target = Target(there[seed], SHARE)
         networks = (
             with_gates,
-            move_to_target(classifier, there, classifier).classifier,
-            move_to_target(with_gates, there, classifier).classifier,
+            moved_to(target, classifier),
+            moved_to(target, with_gates),
         )
         for variant, network in zip(VARIANTS[1:], networks, strict=True):
             found.setdefault(variant, []).append(hits(network, test))
@@ -108,7 +109,9 @@ def correct(
 
 def hits(classifier: Classifier, test: Photographs) -> str:
     """A digit a picture."""
-    right = classify(classifier, test.pictures) == test.labels
+    classifier.to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        right = classify(classifier, test.pictures) == test.labels
     return "".join(map(str, right.int().tolist()))
 
 

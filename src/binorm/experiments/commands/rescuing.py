@@ -25,9 +25,19 @@ RESTYLINGS = "light,colour,saturation,contrast,gamma,fog,blur,noise,jpeg"
 def add_rescue(parser: ArgumentParser, pictures: int, layers: str) -> None:
     """The options of both, with these defaults."""
     add_model(parser)
-    parser.add_argument("--images", type=str, default=SUPPRESS, metavar="DIR", help="pictures, labelled or not")
     parser.add_argument(
-        "--target", type=str, default=SUPPRESS, metavar="DIR", help="pictures of where it should work, labelled or not"
+        "--images",
+        type=str,
+        default=SUPPRESS,
+        metavar="DIR",
+        help="pictures like those of its training: they set gates",
+    )
+    parser.add_argument(
+        "--target",
+        type=str,
+        default=SUPPRESS,
+        metavar="DIR",
+        help="pictures of where it should work: they move statistics",
     )
     parser.add_argument("--target-share", type=float, default=0.1, help="how far statistics move to theirs, 0 to 1")
     parser.add_argument("--out", type=str, required=True, metavar="FILE.safetensors", help="the file to write")

@@ -52,12 +52,24 @@ class Moved:
 
 
 def move_to_target(classifier: Classifier, target: Target, before: Classifier) -> Moved:
-    """Move the running statistics of a copy by `binorm.update_statistics`; labels are used but to measure.
+    """`moved_to`, and what that changes on other pictures of the target that have labels.
 
     Args:
         classifier: with batch norms or batch-instance norms.
         target: where it should work.
         before: what it is compared with.
+
+    Raises:
+        UserError: as of `moved_to`.
+    """
+    moved, measured = moved_to(target, classifier), target.drawn.measured
+    if measured.labels is None or not target.drawn.fresh:
+        return Moved(moved)
+    return Moved(moved, len(measured), accuracy(before, measured), accuracy(moved, measured))
+
+
+def moved_to(target: Target, classifier: Classifier) -> Classifier:
+    """A copy whose running statistics `binorm.update_statistics` moved.
 
     Raises:
         UserError: for a network without norms that track statistics.
@@ -67,10 +79,7 @@ def move_to_target(classifier: Classifier, target: Target, before: Classifier) -
             f"{classifier.card.network} has no batch norms or batch-instance norms with running statistics, which a "
             "target could move: choose a network that has"
         )
-    network, used, measured = copy.deepcopy(classifier.network), target.drawn.used, target.drawn.measured
-    update_statistics(network, [classifier.preprocessing.normalize(used.pictures)], share=target.share)
-    what = f"statistics moved by {target.share:g} to those of {len(used)} pictures"
-    moved = since(Classifier(network, classifier.card), what)
-    if measured.labels is None or not target.drawn.fresh:
-        return Moved(moved)
-    return Moved(moved, len(measured), accuracy(before, measured), accuracy(moved, measured))
+    network, pictures = copy.deepcopy(classifier.network), target.drawn.used.pictures
+    update_statistics(network, [classifier.preprocessing.normalize(pictures)], share=target.share)
+    what = f"statistics moved by {target.share:g} to those of {len(pictures)} pictures"
+    return since(Classifier(network, classifier.card), what)
