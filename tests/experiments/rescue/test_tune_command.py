@@ -47,3 +47,18 @@ def test_settings_out_of_range_are_told(runs, folder, tmp_path, capsys, more, me
     assert tune(runs["bn"], folder, tmp_path / "tuned.safetensors", *more) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not list(tmp_path.iterdir())
+
+
+def test_the_statistics_of_a_target_come_last(runs, folder, unlabelled, tmp_path, capsys):
+    here, there = tmp_path / "here.safetensors", tmp_path / "there.safetensors"
+    assert tune(runs["bn"], folder, here) == 0
+    assert tune(runs["bn"], folder, there, "--target", str(unlabelled)) == 0
+    tuned, moved = (binorm.load(each).state_dict() for each in (here, there))
+    changed = {name.rpartition(".")[2] for name in tuned if not torch.equal(tuned[name], moved[name])}
+    assert changed == {"running_mean", "running_var"}
+    assert "those of 30 pictures of" in capsys.readouterr().out
+
+
+def test_pictures_to_learn_from_are_needed(runs, folder, tmp_path, capsys):
+    assert main(["tune", str(runs["bn"]), "--target", str(folder), "--out", str(tmp_path / "tuned.safetensors")]) == 2
+    assert "tuning needs pictures to learn from" in " ".join(capsys.readouterr().err.split())

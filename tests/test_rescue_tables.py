@@ -1,0 +1,64 @@
+"""The tables of rescued networks say what the committed results say."""
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results" / "rescue"
+pytest.importorskip("scipy")
+
+
+@pytest.fixture(scope="module")
+def benchmarks():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "benchmarks")
+        yield importlib.import_module("rescue"), importlib.import_module("rescue_target")
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.replace("*", "").split("|")[1:-1]]
+
+
+def rows_of_docs() -> list[list[str]]:
+    """Of the documentation's and the results' tables, without emphasis."""
+    pages = (ROOT / "docs" / "rescue.md", ROOT / "results" / "README.md")
+    return [cells(line) for page in pages for line in page.read_text().splitlines() if line.startswith("|")]
+
+
+def test_targets(benchmarks) -> None:
+    answers = json.loads((RESULTS / "target" / "target.json").read_text())["answers"]
+    text = benchmarks[1].table(answers)
+    assert (RESULTS / "target" / "target.md").read_text() == text
+    variants = [cells(line)[1:] for line in text.splitlines()[2:6]]
+    shown = [row[1:] for row in rows_of_docs() if len(row) == 5]
+    assert all(shown.count(each) == 2 for each in variants)
+
+
+def test_networks_fine_tuned_on_domains(benchmarks) -> None:
+    lines = benchmarks[0].pacs_table(RESULTS).splitlines()[2:]
+    shown = [row[2:] for row in rows_of_docs() if len(row) == 4]
+    assert len(lines) == 6
+    assert all(shown.count(cells(line)[3:]) == 2 for line in lines)
+
+
+def test_methods(benchmarks) -> None:
+    """Of what `binorm robustness` reported: clean, corruptions, shifts of style."""
+    shown = [row[1:] for row in rows_of_docs()]
+    lines = [cells(line) for line in benchmarks[0].table(RESULTS).splitlines()[2:]]
+    methods = [row for row in lines if row[0] in ("lite0", "online")]
+    assert len(methods) == 4 + 5
+    assert all([cell.replace("-", "−") for cell in row[3:]] in shown for row in methods)
+
+
+def test_an_interval_is_of_the_mean_over_pictures(benchmarks) -> None:
+    target = benchmarks[1]
+    answers = {"clean": {"as trained": ["1100"], "gates": ["1110", "1100"]}}
+    ours, theirs = (target.by_picture(answers, ["clean"], each) for each in ("gates", "as trained"))
+    assert ours.tolist() == [1, 1, 0.5, 0]
+    low, high = target.interval(ours - theirs)
+    assert low == 0
+    assert 0.2 < high <= 0.5
+    assert [target.signed(value) for value in (1.25, -0.04)] == ["+1.2", "−0.0"]
