@@ -121,23 +121,29 @@ def faults(place: Path) -> list[str]:
 
 def pacs(options: argparse.Namespace, place: Path) -> None:
     """Each domain left out: the test is on it, and calibration pictures are of the others."""
-    with open_tree(options.pacs) as tree:
-        for name in filter(is_picture, tree.names):
-            domain, label, file = PurePosixPath(name).parts[-3:]
-            path = place / "pacs" / domain / label / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(tree.read(name))
+    unpack_domains(options.pacs, place)
     for domain in DOMAINS:
         sources = place / f"all-but-{domain}"
-        for other in DOMAINS:
-            if other != domain:
-                shutil.copytree(place / "pacs" / other, sources / other)
         runs = options.runs.resolve() / "erm" / f"without-{domain}"
         (place / f"without-{domain}").symlink_to(runs)
         models = [f"without-{domain}/{path.parent.relative_to(runs)}" for path in sorted(runs.glob("b*/*/model.*"))]
         methods = ["--methods", STATIC, "--seeds", "1", "--shifts", "haze"]
         shown = ["--images", f"pacs/{domain}", "--calibration", sources.name, "--pictures", str(options.pictures)]
         robustness(options.out / "pacs" / domain, place, models, shown, methods)
+
+
+def unpack_domains(file: Path, place: Path) -> None:
+    """PACS as ``place``/pacs/<domain>/<class>, and ``place``/all-but-<domain> with the other three."""
+    with open_tree(file) as tree:
+        for name in filter(is_picture, tree.names):
+            domain, label, file_name = PurePosixPath(name).parts[-3:]
+            path = place / "pacs" / domain / label / file_name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(tree.read(name))
+    for domain in DOMAINS:
+        for other in DOMAINS:
+            if other != domain:
+                shutil.copytree(place / "pacs" / other, place / f"all-but-{domain}" / other)
 
 
 def robustness(out: Path, place: Path, models: Sequence[str], *options: Sequence[str]) -> None:

@@ -2,25 +2,34 @@
 
 Run: python benchmarks/rescue_target.py PHOTOS [--network efficientnet-lite0] [--pictures 250] [--seeds 1]
      [--out results/rescue/target]
+     python benchmarks/rescue_target.py --pacs PACS.zip --runs DIR [--pictures 500] [--out results/rescue/pacs-target]
 
 PHOTOS as for benchmarks/rescue.py: calibration pictures at even places, test pictures at odd ones. For every corruption
 and shift of style, 64 of the calibration pictures under it are the target, without labels; the network is set right for
 them once, stays as it is, and answers the test pictures under the same shift, one by one. Severities 1 to 5 in turns.
 Answers in bfloat16. Goes on where it was stopped.
+
+With --pacs, the networks are the runs of `binorm compare pacs-leave-one-out`, and the target is the domain that a run
+was not trained on: 64 pictures at even places, and the test is on those at odd ones; gates, of all norms, are set from
+64 pictures of the domains that it was trained on.
 """
 
 import argparse
 import json
+import shlex
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from rescue import split
+from rescue import DOMAINS, paired, split, unpack_domains
 from torch import Tensor
 
 from binorm.experiments.classifiers.classifier import Classifier
+from binorm.experiments.classifiers.files import load_classifier
 from binorm.experiments.classifiers.find import find_classifier
 from binorm.experiments.classifiers.photographs import Photographs, read_photographs
 from binorm.experiments.common.files import write_text_atomically
@@ -40,45 +49,95 @@ DRAWS = 10_000
 
 
 def main() -> None:
-    """Measure all shifts, then write tables."""
+    """Measure all shifts or domains, then write tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path)
+    parser.add_argument("photos", type=Path, nargs="?")
+    parser.add_argument("--pacs", type=Path)
+    parser.add_argument("--runs", type=Path)
     parser.add_argument("--network", default="efficientnet-lite0")
-    parser.add_argument("--pictures", type=int, default=250)
+    parser.add_argument("--pictures", type=int)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path("results/rescue/target"))
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    setting = {"network": options.network, "pictures": options.pictures, "seeds": options.seeds}
+    if options.photos is None and (options.pacs is None or options.runs is None):
+        parser.error("expected PHOTOS, or --pacs and --runs")
+    if options.photos is not None:
+        photographs(options)
+    else:
+        domains(options)
+
+
+def photographs(options: argparse.Namespace) -> None:
+    """Every shift of the photographs."""
+    setting = {"network": options.network, "pictures": options.pictures or 250, "seeds": options.seeds}
+    kept = Kept(options.out or Path("results/rescue/target"), setting)
     classifier = find_classifier(options.network)
     with tempfile.TemporaryDirectory() as folder:
         split(options.photos, Path(folder))
         calibration = read_photographs(Path(folder, "calibration"), classifier)
-        test = read_photographs(Path(folder, "test"), classifier, most=options.pictures)
-    assert test.labels is not None
-    file = options.out / "target.json"
-    kept = json.loads(file.read_text()) if file.exists() else {"answers": {}}
-    assert kept.get("setting", setting) == setting, f"{file} is of another setting: choose another --out"
-    answers: dict[str, dict[str, list[str]]] = kept["answers"]
-    gated = {seed: with_gates(classifier, calibration, seed) for seed in range(options.seeds)}
+        test = read_photographs(Path(folder, "test"), classifier, most=setting["pictures"])
+    gated = {seed: with_gates(classifier, calibration, 1, seed) for seed in range(options.seeds)}
+    drawn = {seed: Drawn.by(calibration, PICTURES, seed) for seed in gated}
     with Shifting(default_threads()) as shifting:
         for name in (CLEAN, *SHIFTS):
-            if name in answers:
-                continue
-            targets = {seed: Drawn.by(calibration, PICTURES, seed) for seed in gated}
-            there = {seed: replace(each, used=shifted(name, each.used, shifting)) for seed, each in targets.items()}
-            answers[name] = correct(classifier, gated, there, shifted(name, test, shifting))
-            print(name, {variant: f"{100 * mean(rows):.1f}" for variant, rows in answers[name].items()}, flush=True)
-            facts = {"setting": setting, "machine": describe_machine(), "versions": describe_versions()}
-            options.out.mkdir(parents=True, exist_ok=True)
-            write_text_atomically(file, json.dumps({**facts, "answers": answers}, indent=1) + "\n")
-    text = table(answers)
-    write_text_atomically(options.out / "target.md", text)
-    print(text)
+            if name not in kept.answers:
+                there = {seed: replace(each, used=shifted(name, each.used, shifting)) for seed, each in drawn.items()}
+                kept.add(name, correct(classifier, gated, there, shifted(name, test, shifting)))
+    kept.write_table(table(kept.answers))
 
 
-def with_gates(classifier: Classifier, calibration: Photographs, seed: int) -> Classifier:
-    """The first norm's gates set from 64 pictures, as `binorm calibrate` does."""
-    return calibrate(classifier, calibration, Restyling(), layers=1, seed=seed)[0].classifier
+def domains(options: argparse.Namespace) -> None:
+    """Every run, in the domain that it was not trained on."""
+    kept = Kept(options.out or Path("results/rescue/pacs-target"), {"pictures": options.pictures or 500})
+    with tempfile.TemporaryDirectory() as folder:
+        unpack_domains(options.pacs, Path(folder))
+        for domain in DOMAINS:
+            for file in sorted((options.runs / "erm" / f"without-{domain}").glob("b*/*/model.safetensors")):
+                name = "/".join((domain, *file.parts[-3:-1]))
+                if name in kept.answers:
+                    continue
+                classifier = load_classifier(file)
+                calibration = read_photographs(Path(folder, f"all-but-{domain}"), classifier, most=512)
+                left_out = read_photographs(Path(folder, "pacs", domain), classifier, most=2 * kept.setting["pictures"])
+                target, test = (left_out.subset(range(place, len(left_out), 2)) for place in (0, 1))
+                gated = {0: with_gates(classifier, calibration, None, 0)}
+                kept.add(name, correct(classifier, gated, {0: Drawn.by(target, PICTURES, 0)}, test))
+    kept.write_table(runs_table(kept.answers))
+
+
+class Kept:
+    """What was measured so far, in a folder: for each case and variant the answers, a string a seed."""
+
+    def __init__(self, out: Path, setting: dict[str, Any]) -> None:
+        self.setting = {**setting, "target": PICTURES, "share": SHARE}
+        self.file = out / f"{out.name}.json"
+        found = json.loads(self.file.read_text()) if self.file.exists() else {"setting": self.setting, "answers": {}}
+        if found["setting"] != self.setting:
+            raise SystemExit(f"{self.file} is of another setting, {found['setting']}: choose another --out")
+        self.answers: dict[str, dict[str, list[str]]] = found["answers"]
+
+    def add(self, name: str, answers: dict[str, list[str]]) -> None:
+        """Write one more case."""
+        self.answers[name] = answers
+        print(name, {variant: f"{100 * mean(rows):.1f}" for variant, rows in answers.items()}, flush=True)
+        facts = {
+            "command": "python " + shlex.join(sys.argv),
+            "setting": self.setting,
+            "machine": describe_machine(),
+            "versions": describe_versions(),
+        }
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        write_text_atomically(self.file, json.dumps({**facts, "answers": self.answers}, indent=1) + "\n")
+
+    def write_table(self, text: str) -> None:
+        """Beside the answers."""
+        write_text_atomically(self.file.with_suffix(".md"), text)
+        print(text)
+
+
+def with_gates(classifier: Classifier, calibration: Photographs, layers: int | None, seed: int) -> Classifier:
+    """Gates set from 64 pictures, as `binorm calibrate` does; of the first norms, or of all for None."""
+    return calibrate(classifier, calibration, Restyling(), layers=layers, seed=seed)[0].classifier
 
 
 def shifted(name: str, photographs: Photographs, shifting: Shifting) -> Photographs:
@@ -95,12 +154,12 @@ def correct(
 ) -> dict[str, list[str]]:
     """For each variant and seed, a 1 for each test picture that is classified rightly, and a 0 for the others."""
     found: dict[str, list[str]] = {VARIANTS[0]: [hits(classifier, test)]}
-    for seed, with_gates in gated.items():
+    for seed, classifier_with_gates in gated.items():
         target = Target(there[seed], SHARE)
         networks = (
-            with_gates,
+            classifier_with_gates,
             moved_to(target, classifier),
-            moved_to(target, with_gates),
+            moved_to(target, classifier_with_gates),
         )
         for variant, network in zip(VARIANTS[1:], networks, strict=True):
             found.setdefault(variant, []).append(hits(network, test))
@@ -136,15 +195,32 @@ def table(answers: Mapping[str, Mapping[str, list[str]]]) -> str:
                 cell += f" ({signed(difference.mean().item())}, {signed(low)} to {signed(high)})"
             cells.append(cell)
         lines.append(f"| {variant} | {' | '.join(cells)} |")
-    lines += ["", "|  | " + " | ".join(VARIANTS) + " |", "|:--|" + "--:|" * len(VARIANTS)]
-    for name in (CLEAN, *SHIFTS):
-        lines.append(f"| {name} | " + " | ".join(f"{100 * mean(answers[name][each]):.1f}" for each in VARIANTS) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *rows_by_case(answers)]) + "\n"
 
 
 def signed(value: float) -> str:
     """``+1.5``, ``−0.2``."""
     return f"{value:+.1f}".replace("-", "−")
+
+
+def runs_table(answers: Mapping[str, Mapping[str, list[str]]]) -> str:
+    """Means over domains and runs by norm, with paired 95 % intervals over runs, as Markdown; then every run."""
+    lines = ["| trained with | " + " | ".join(VARIANTS) + " |", "|:--|" + "--:|" * len(VARIANTS)]
+    for norm in dict.fromkeys(name.split("/")[1] for name in answers):
+        scores = {
+            variant: [100 * mean(rows[variant]) for name, rows in answers.items() if name.split("/")[1] == norm]
+            for variant in VARIANTS
+        }
+        lines.append(f"| {norm} | " + " | ".join(paired(scores[each], scores[VARIANTS[0]]) for each in VARIANTS) + " |")
+    return "\n".join([*lines, "", *rows_by_case(answers)]) + "\n"
+
+
+def rows_by_case(answers: Mapping[str, Mapping[str, list[str]]]) -> list[str]:
+    """A table of every shift or run."""
+    lines = ["|  | " + " | ".join(VARIANTS) + " |", "|:--|" + "--:|" * len(VARIANTS)]
+    for name, rows in answers.items():
+        lines.append(f"| {name} | " + " | ".join(f"{100 * mean(rows[each]):.1f}" for each in VARIANTS) + " |")
+    return lines
 
 
 def by_picture(answers: Mapping[str, Mapping[str, list[str]]], names: list[str], variant: str) -> Tensor:

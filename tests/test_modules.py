@@ -1,6 +1,7 @@
 """The layers: constructors, errors, running statistics and degenerate batches as batch norm's, and the evaluation."""
 
 import inspect
+import pickle
 
 import pytest
 import torch
@@ -270,3 +271,11 @@ def test_evaluation_of_one_large_single_channel_sample_differs_by_roundings_alon
     layer.gate.data.fill_(0.5)
     x = torch.randn(3, 1, 300, 300)
     torch.testing.assert_close(torch.cat([layer(part) for part in x.split(1)]), layer(x), rtol=1e-6, atol=1e-6)
+
+
+def test_a_layer_of_an_older_pickle_has_its_eps() -> None:
+    layer = binorm.BatchInstanceNorm2d(3, eps=1e-3).eval()
+    del vars(layer)["_eps"]
+    again = pickle.loads(pickle.dumps(layer))
+    assert again.eps == 1e-3
+    assert torch.equal(again(torch.ones(1, 3, 2, 2)), torch.ones(1, 3, 2, 2) / (1 + 1e-3) ** 0.5)

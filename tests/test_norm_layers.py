@@ -173,11 +173,68 @@ def test_an_error_on_the_way_leaves_the_statistics_as_they_were() -> None:
     assert not changed(model, before)
 
 
-def test_half_precision_statistics_are_mixed_in_float32() -> None:
-    layer = nn.BatchNorm2d(3).half()
-    x = 200 + torch.randn(2, 3, 64, 64)  # whose sum is beyond float16
-    binorm.update_statistics(layer, [x.half()], share=0.5)
-    torch.testing.assert_close(layer.running_mean.float(), torch.full((3,), 100.0), rtol=0.01, atol=0.1)
+@pytest.mark.parametrize(("dtype", "batches"), [(torch.float16, 400), (torch.bfloat16, 1000)], ids=str)
+def test_half_precision_statistics_are_mixed_in_float32(dtype, batches) -> None:
+    layer = nn.BatchNorm2d(3).to(dtype)
+    x = (200 + 150 * torch.randn(2, 3, 8, 8)).to(dtype)  # of which a sum over all batches is beyond float16
+    binorm.update_statistics(layer, [x] * batches, share=0.5)
+    var, mean = torch.var_mean(x.double(), (0, 2, 3))
+    torch.testing.assert_close(layer.running_mean.double(), mean / 2, rtol=0.01, atol=0)
+    torch.testing.assert_close(layer.running_var.double(), (1 + var) / 2, rtol=0.01, atol=0)
+
+
+def test_a_layer_in_two_places_and_named_inputs_and_frozen_layers() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.frozen = binorm.BatchInstanceNorm2d(3), binorm.freeze_(nn.BatchNorm2d(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.frozen(self.norm(input=self.norm(x)))
+
+    model, x = Twice(), batch_of_styles((4, 3, 9, 9), torch.float32)
+    by_hand = copy.deepcopy(model.norm).eval()
+    binorm.update_statistics(model, [x], share=0.5)
+    totals = torch.zeros(3)
+    for _ in range(2):
+        var, mean = torch.var_mean(x, (0, 2, 3))
+        totals += mean
+        by_hand.running_mean.copy_(0.5 * mean)
+        by_hand.running_var.copy_(0.5 + 0.5 * var)
+        x = by_hand(x).detach()
+    torch.testing.assert_close(model.norm.running_mean, 0.5 * totals / 2)
+    assert torch.equal(model.frozen.running_mean, torch.zeros(3))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_model_is_not_passed_by() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), binorm.BatchInstanceNorm2d(4)).eval()
+    compiled, x = torch.compile(model, backend="eager"), batch_of_styles((4, 3, 9, 9), torch.float32)
+    with torch.no_grad():
+        compiled(x)
+    binorm.update_statistics(compiled, [x], share=0.5)
+    torch.testing.assert_close(model[1].running_mean, 0.5 * model[0](x).mean((0, 2, 3)))
+
+
+def test_what_has_no_statistics_is_told_and_changes_nothing() -> None:
+    class Around(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.norm.forward(x)
+
+    x = batch_of_styles((4, 3, 9, 9), torch.float32)
+    with pytest.raises(ValueError, match="no batch reached a norm layer"):
+        binorm.update_statistics(Around(), [x], share=0.1)
+    layer = nn.BatchNorm1d(3)
+    with pytest.raises(ValueError, match=r"more than one value a channel to take a variance of \(got \(1, 3\)\)"):
+        binorm.update_statistics(layer, [torch.ones(2, 3), torch.ones(1, 3)], share=0.1)
+    with pytest.raises(ValueError, match="expected 2D or 3D input"):
+        binorm.update_statistics(layer, [torch.ones(3)], share=0.1)
+    binorm.update_statistics(layer, [torch.full((2, 3), torch.nan)], share=0.0)
+    assert torch.equal(layer.running_mean, torch.zeros(3))
 
 
 def test_statistics_are_taken_of_mappings_as_of_keyword_arguments() -> None:

@@ -44,6 +44,14 @@ def test_networks_fine_tuned_on_domains(benchmarks) -> None:
     assert all(shown.count(cells(line)[3:]) == 2 for line in lines)
 
 
+def test_networks_fine_tuned_on_domains_with_a_target(benchmarks) -> None:
+    answers = json.loads((RESULTS / "pacs-target" / "pacs-target.json").read_text())["answers"]
+    text = benchmarks[1].runs_table(answers)
+    assert (RESULTS / "pacs-target" / "pacs-target.md").read_text() == text
+    shown = [row[1:] for row in rows_of_docs() if len(row) == 5]
+    assert all(shown.count(cells(line)[1:]) == 2 for line in text.splitlines()[2:4])
+
+
 def test_methods(benchmarks) -> None:
     """Of what `binorm robustness` reported: clean, corruptions, shifts of style."""
     shown = [row[1:] for row in rows_of_docs()]

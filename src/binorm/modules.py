@@ -52,6 +52,7 @@ class _BatchInstanceNorm(_NormBase):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Come alive as a copy, or from a pickle."""
         super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self.eps = vars(self)["eps"]  # in older pickles it stands there alone
         _BatchInstanceNorm.alive.add(self)
 
     def reset_parameters(self) -> None:

@@ -106,17 +106,19 @@ def update_statistics(
     statistics of α-BN (You et al., arXiv 2110.04065) with α = 1 - s, made static. Some dozens of unlabelled pictures of
     where a trained network should work, in one batch, and a share of 0.1 are a good start.
 
-    Layers under `freeze_`, and layers that track nothing, stay as they are; so do all modes and momenta.
+    Layers under `freeze_`, and layers that track nothing, stay as they are; so do all modes and momenta. With a share
+    below 1, each process takes the statistics of its own batches, also of synchronised layers: give all the same.
 
     Args:
         model: called on each batch, without gradients.
         loader: of batches: the model's input, a tuple or list that starts with it, or a mapping of the model's keyword
             arguments.
         device: where to move an input's tensors first; None leaves them where they are.
-        share: from 0 (nothing changes) to 1.
+        share: from 0 (nothing changes) to 1, whose passes are those of training: with dropout, unlike those before it.
 
     Raises:
-        ValueError: for a loader without batches or a share outside [0, 1], before anything has changed.
+        ValueError: for a loader without batches or a share outside [0, 1], before anything has changed; for a batch
+            with one value a channel, and where no batch reaches a norm layer by a call of it.
 
     Example:
         >>> binorm.update_statistics(averaged_model, train_loader, device="cuda")
@@ -132,7 +134,7 @@ def update_statistics(
     modes = {each: each.training for each in model.modules()}
     try:
         with _computed_anew(model, layers) if share == 1.0 else _mixed(model, layers, share):
-            for batch in chain(first, batches):
+            for batch in chain(first, batches) if share else ():
                 _call(model, batch, device)
     finally:
         for module, mode in modes.items():
@@ -161,12 +163,15 @@ def _mixed(model: nn.Module, layers: list[NormLayer], share: float) -> Iterator[
     mixing = {layer: _Mixing(layer, share) for layer in layers}
     hooks = [layer.register_forward_pre_hook(hook, with_kwargs=True) for layer, hook in mixing.items()]
     try:
-        yield
-        for layer, hook in mixing.items():
-            hook.finish(layer)
+        with torch.compiler.set_stance("force_eager"):  # what was compiled before has no hooks
+            yield
+        if share and mixing and not any(hook.passes for hook in mixing.values()):
+            raise ValueError("no batch reached a norm layer: were they traced, or called by their forward?")
+        for hook in mixing.values():
+            hook.finish()
     except BaseException:
-        for layer, hook in mixing.items():
-            hook.restore(layer)
+        for hook in mixing.values():
+            hook.restore()
         raise
     finally:
         for handle in hooks:
@@ -179,33 +184,36 @@ class _Mixing:
     def __init__(self, layer: NormLayer, share: float) -> None:
         assert layer.running_mean is not None  # noqa: S101 - the caller has asked
         assert layer.running_var is not None  # noqa: S101
-        self.own = torch.stack([layer.running_mean, layer.running_var])
-        self.total, self.passes, self.share = torch.zeros_like(self.own), 0, share
+        self.tensors, self.share = (layer.running_mean, layer.running_var), share
+        self.before = tuple(each.clone() for each in self.tensors)
+        own = torch.stack(self.before)
+        self.own = own.to(torch.promote_types(own.dtype, torch.float32))
+        self.total, self.passes = torch.zeros_like(self.own), 0
 
     def __call__(self, layer: NormLayer, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
         x: Tensor = inputs[0] if inputs else named["input" if "input" in named else "x"]
-        count = x.numel() // max(x.shape[1], 1)
-        if count == 0:
-            return
+        if x.dim() < 2 or x.numel() == 0:
+            return  # to be refused by the layer, or to pass through it
+        if x.numel() == x.shape[1]:
+            raise ValueError(f"expected more than one value a channel to take a variance of (got {tuple(x.shape)})")
         x = x.to(torch.promote_types(x.dtype, torch.float32))
-        var, mean = torch.var_mean(x, [each for each in range(x.dim()) if each != 1], correction=min(1, count - 1))
+        var, mean = torch.var_mean(x, [each for each in range(x.dim()) if each != 1])
         seen = torch.stack([mean, var]).to(self.own)
         self.total, self.passes = self.total + seen, self.passes + 1
-        self._set(layer, self.own.lerp(seen, self.share))
+        self._set(self.own.lerp(seen, self.share))
 
-    def finish(self, layer: NormLayer) -> None:
-        """Leave the mix with the average over all passes."""
-        self._set(layer, self.own.lerp(self.total / self.passes, self.share) if self.passes else self.own)
+    def finish(self) -> None:
+        """Leave the mix with the average over all passes; what no batch reached stays as it was."""
+        if self.passes:
+            self._set(self.own.lerp(self.total / self.passes, self.share))
 
-    def restore(self, layer: NormLayer) -> None:
+    def restore(self) -> None:
         """Leave the layer as it was."""
-        self._set(layer, self.own)
+        self._set(self.before)
 
-    def _set(self, layer: NormLayer, statistics: Tensor) -> None:
-        assert layer.running_mean is not None  # noqa: S101
-        assert layer.running_var is not None  # noqa: S101
-        layer.running_mean.copy_(statistics[0])
-        layer.running_var.copy_(statistics[1])
+    def _set(self, statistics: Iterable[Tensor]) -> None:
+        for tensor, value in zip(self.tensors, statistics, strict=True):
+            tensor.copy_(value)
 
 
 def _call(model: nn.Module, batch: Any, device: torch.device | str | None) -> None:

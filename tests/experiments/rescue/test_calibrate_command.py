@@ -124,6 +124,7 @@ def test_a_network_whose_norms_track_nothing_has_nothing_to_move(runs, folder):
     classifier = load_classifier(runs["in"])
     with pytest.raises(UserError, match="resnet8 has no batch norms or batch-instance norms with running statistics"):
         move_to_target(classifier, Target.of(read_photographs(folder, classifier)), classifier)
+    assert main(["calibrate", str(runs["in"]), "--target", str(folder), "--out", "never.safetensors"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,8 @@ def test_a_network_whose_norms_track_nothing_has_nothing_to_move(runs, folder):
             "give the pictures that set them, --images",
         ),
         ({"--target": "nowhere"}, "nowhere"),
-        ({"--target": "FOLDER", "--target-share": "1.5"}, r"the target's share should be from 0 to 1 \(got 1\.5\)"),
+        ({"--target": "FOLDER", "--target-share": "1.5"}, r"share should be from 0 to below 1 \(got 1\.5\)"),
+        ({"--target-share": "0.1"}, "--target-share is of a target: give its pictures"),
         ({"--target": "FEW"}, "1 pictures are too few: expected at least 8"),
     ],
 )

@@ -67,13 +67,15 @@ def _summary(found: "Predictions") -> str:
 
 def _table(found: "Predictions") -> Table:
     """A line a picture, as far as the terminal is wide; a class that was not predicted stands in bold."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, expand=True)
     second = len(found.pictures[0].guesses) > 1
-    table.add_column("picture", no_wrap=True)
-    table.add_column("class", no_wrap=True)
-    table.add_column("confidence", justify="right", no_wrap=True, min_width=10)
-    for heading in (["second guess"] if second else []) + (["true class"] if found.labelled else []):
-        table.add_column(heading, no_wrap=len(found.pictures[0].guesses) <= 2 or heading == "true class")
+    table.add_column("picture", no_wrap=True, ratio=4)
+    table.add_column("class", no_wrap=True, ratio=3)
+    table.add_column("confidence", justify="right", no_wrap=True)
+    if second:
+        table.add_column("second guess", no_wrap=len(found.pictures[0].guesses) == 2, ratio=4)
+    if found.labelled:
+        table.add_column("true class", no_wrap=True, ratio=3)
     for each in found.pictures:
         first, *others = each.guesses
         row = [Text(printable(each.picture)), Text(printable(first.name)), Text(f"{100 * first.confidence:.1f} %")]

@@ -39,7 +39,9 @@ def add_rescue(parser: ArgumentParser, pictures: int, layers: str) -> None:
         metavar="DIR",
         help="pictures of where it should work: they move statistics",
     )
-    parser.add_argument("--target-share", type=float, default=0.1, help="how far statistics move to theirs, 0 to 1")
+    parser.add_argument(
+        "--target-share", type=float, default=SUPPRESS, help="how far statistics move to theirs, 0 to below 1 (0.1)"
+    )
     parser.add_argument("--out", type=str, required=True, metavar="FILE.safetensors", help="the file to write")
     parser.add_argument("--layers", type=str, default=layers, help="how many, first ones first; or names; or all")
     parser.add_argument("--pictures", type=int, default=pictures, help="how many pictures to use")
@@ -80,15 +82,18 @@ def pictures_of(options: Namespace, classifier: "Classifier") -> tuple["Photogra
 def target_of(options: Namespace, classifier: "Classifier") -> "Target | None":
     """``--target``, if there is one."""
     if "target" not in options:
+        if "target_share" in options:
+            raise UserError("--target-share is of a target: give its pictures, --target DIR")
         return None
     from binorm.experiments.classifiers.photographs import read_photographs
     from binorm.experiments.rescue.measurement import MEASURED
-    from binorm.experiments.rescue.target import PICTURES, Target
+    from binorm.experiments.rescue.target import PICTURES, SHARE, Target, require_statistics
 
+    require_statistics(classifier)
     photographs = read_photographs(Path(options.target), classifier, most=PICTURES + MEASURED)
     for sentence in photographs.broken:
         ERRORS.print(f"[yellow]left out:[/] {plain(sentence)}")
-    return Target.of(photographs, options.target_share, options.seed)
+    return Target.of(photographs, options.target_share if "target_share" in options else SHARE, options.seed)
 
 
 def at_target(classifier: "Classifier", target: "Target | None", before: "Classifier") -> "Classifier":

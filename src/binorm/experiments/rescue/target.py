@@ -11,7 +11,7 @@ from binorm.experiments.rescue.calibration import since
 from binorm.experiments.rescue.measurement import Drawn, accuracy
 
 SHARE = 0.1
-PICTURES = 64  # at the most: what more would say of a mean is little
+PICTURES = 64  # at the most: more would hardly change the mean
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Target:
 
     Attributes:
         drawn: those that say what it is like there, and others to measure on.
-        share: how far statistics move to theirs, from 0 to 1.
+        share: how far statistics move to theirs, from 0 to below 1.
     """
 
     drawn: Drawn
@@ -29,8 +29,8 @@ class Target:
     @classmethod
     def of(cls, photographs: Photographs, share: float = SHARE, seed: int = 0) -> "Target":
         """`PICTURES` of them at the most, drawn by ``seed``. Raises a `UserError` for too few, and another share."""
-        if not 0.0 <= share <= 1.0:
-            raise UserError(f"the target's share should be from 0 to 1 (got {share:g})")
+        if not 0.0 <= share < 1.0:
+            raise UserError(f"the target's share should be from 0 to below 1 (got {share:g})")
         return cls(Drawn.by(photographs, PICTURES, seed), share)
 
 
@@ -74,12 +74,17 @@ def moved_to(target: Target, classifier: Classifier) -> Classifier:
     Raises:
         UserError: for a network without norms that track statistics.
     """
+    require_statistics(classifier)
+    network, pictures = copy.deepcopy(classifier.network), target.drawn.used.pictures
+    update_statistics(network, [classifier.preprocessing.normalize(pictures)], share=target.share)
+    what = f"statistics moved by {target.share:g} to those of {len(pictures)} pictures"
+    return since(Classifier(network, classifier.card), what)
+
+
+def require_statistics(classifier: Classifier) -> None:
+    """Raise a `UserError` for a network without norms that track statistics."""
     if not any(layer.running_mean is not None for layer in norm_layers(classifier.network)):
         raise UserError(
             f"{classifier.card.network} has no batch norms or batch-instance norms with running statistics, which a "
             "target could move: choose a network that has"
         )
-    network, pictures = copy.deepcopy(classifier.network), target.drawn.used.pictures
-    update_statistics(network, [classifier.preprocessing.normalize(pictures)], share=target.share)
-    what = f"statistics moved by {target.share:g} to those of {len(pictures)} pictures"
-    return since(Classifier(network, classifier.card), what)

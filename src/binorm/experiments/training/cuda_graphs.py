@@ -28,11 +28,12 @@ class CudaGraphs(Callback):
         self.batches, self.network, self.settings = training.batches, training.network, settings
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record; the passes that warm up leave no trace in running statistics."""
+        """Record; the passes that warm up leave no trace in running statistics and generators."""
         pictures, _ = next(iter(self.batches))
         before = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         self.network.train()
-        with torch.autocast("cuda", torch.bfloat16, self.settings.precision == "bfloat16", cache_enabled=False):
+        autocast = torch.autocast("cuda", torch.bfloat16, self.settings.precision == "bfloat16", cache_enabled=False)
+        with autocast, torch.random.fork_rng(range(torch.cuda.device_count())):
             torch.cuda.make_graphed_callables(self.network, (pictures,))
         with torch.no_grad():
             for name, buffer in self.network.named_buffers():

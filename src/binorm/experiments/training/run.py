@@ -73,6 +73,7 @@ def _train(
     label: str,
 ) -> None:
     recorder = Recorder(folder, training)
+    graphs = [CudaGraphs(training, settings)] if settings.graphs else []
 
     def note(status: str, reason: str | None = None) -> None:
         standing = {"status": status, "reason": reason, "started": started, "seconds": recorder.seconds()}
@@ -88,7 +89,6 @@ def _train(
         training.compile()
     try:
         with stopping_on_signals(), without_hints():
-            graphs = [CudaGraphs(training, settings)] if settings.graphs else []
             fitting = trainer(recipe.num_epochs, settings, folder, [recorder, display.run(label, recorder), *graphs])
             fitting.fit(
                 training.objective,
