@@ -57,7 +57,7 @@ TIMM = (
     "selecsls42b", "cspresnet50", "gernet_s", "repghostnet_050", "hgnet_tiny", "resnest14d", "starnet_s1",
 )  # fmt: skip
 NETWORKS = (*(f"torchvision/{name}" for name in TORCHVISION), *(f"timm/{name}" for name in TIMM))
-SIZES = {"torchvision/inception_v3": 128, "timm/levit_128s": 224}  # enough for its second head; the only one
+SIZES = {"torchvision/inception_v3": 299, "timm/levit_128s": 224}  # enough for its second head; the only one
 SIZE, PICTURES = 64, 8
 COUNTS = (1, 3)  # pictures at once that exports are asked for
 TOLERANCE, OF_ROUNDING = 1e-5, 3.0
