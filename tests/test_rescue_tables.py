@@ -28,10 +28,11 @@ def rows_of_docs() -> list[list[str]]:
     return [cells(line) for page in pages for line in page.read_text().splitlines() if line.startswith("|")]
 
 
-def test_targets(benchmarks) -> None:
-    answers = json.loads((RESULTS / "target" / "target.json").read_text())["answers"]
+@pytest.mark.parametrize("place", ["target", "target-lite2"])
+def test_targets(benchmarks, place) -> None:
+    answers = json.loads((RESULTS / place / f"{place}.json").read_text())["answers"]
     text = benchmarks[1].table(answers)
-    assert (RESULTS / "target" / "target.md").read_text() == text
+    assert (RESULTS / place / f"{place}.md").read_text() == text
     variants = [cells(line)[1:] for line in text.splitlines()[2:6]]
     shown = [row[1:] for row in rows_of_docs() if len(row) == 5]
     assert all(shown.count(each) == 2 for each in variants)
