@@ -1,7 +1,7 @@
 """Pictures of where a network should work, and its statistics moved to theirs: results/rescue/target, by one command.
 
 Run: python benchmarks/rescue_target.py PHOTOS [--network efficientnet-lite0] [--pictures 250] [--seeds 1]
-     [--out results/rescue/target]
+     [--share 0.1] [--out results/rescue/target]
      python benchmarks/rescue_target.py --pacs PACS.zip --runs DIR [--pictures 500] [--out results/rescue/pacs-target]
 
 PHOTOS as for benchmarks/rescue.py: calibration pictures at even places, test pictures at odd ones. For every corruption
@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--network", default="efficientnet-lite0")
     parser.add_argument("--pictures", type=int)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--share", type=float, default=SHARE, help="how far statistics move to the target's")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.photos is None and (options.pacs is None or options.runs is None):
@@ -69,7 +70,12 @@ def main() -> None:
 
 def photographs(options: argparse.Namespace) -> None:
     """Every shift of the photographs."""
-    setting = {"network": options.network, "pictures": options.pictures or 250, "seeds": options.seeds}
+    setting = {
+        "network": options.network,
+        "pictures": options.pictures or 250,
+        "seeds": options.seeds,
+        "share": options.share,
+    }
     kept = Kept(options.out or Path("results/rescue/target"), setting)
     classifier = find_classifier(options.network)
     with tempfile.TemporaryDirectory() as folder:
@@ -82,13 +88,15 @@ def photographs(options: argparse.Namespace) -> None:
         for name in (CLEAN, *SHIFTS):
             if name not in kept.answers:
                 there = {seed: replace(each, used=shifted(name, each.used, shifting)) for seed, each in drawn.items()}
-                kept.add(name, correct(classifier, gated, there, shifted(name, test, shifting)))
+                kept.add(name, correct(classifier, gated, there, shifted(name, test, shifting), options.share))
     kept.write_table(table(kept.answers))
 
 
 def domains(options: argparse.Namespace) -> None:
     """Every run, in the domain that it was not trained on."""
-    kept = Kept(options.out or Path("results/rescue/pacs-target"), {"pictures": options.pictures or 500})
+    kept = Kept(
+        options.out or Path("results/rescue/pacs-target"), {"pictures": options.pictures or 500, "share": options.share}
+    )
     with tempfile.TemporaryDirectory() as folder:
         unpack_domains(options.pacs, Path(folder))
         for domain in DOMAINS:
@@ -101,7 +109,7 @@ def domains(options: argparse.Namespace) -> None:
                 left_out = read_photographs(Path(folder, "pacs", domain), classifier, most=2 * kept.setting["pictures"])
                 target, test = (left_out.subset(range(place, len(left_out), 2)) for place in (0, 1))
                 gated = {0: with_gates(classifier, calibration, None, 0)}
-                kept.add(name, correct(classifier, gated, {0: Drawn.by(target, PICTURES, 0)}, test))
+                kept.add(name, correct(classifier, gated, {0: Drawn.by(target, PICTURES, 0)}, test, options.share))
     kept.write_table(runs_table(kept.answers))
 
 
@@ -109,7 +117,7 @@ class Kept:
     """What was measured so far, in a folder: for each case and variant the answers, a string a seed."""
 
     def __init__(self, out: Path, setting: dict[str, Any]) -> None:
-        self.setting = {**setting, "target": PICTURES, "share": SHARE}
+        self.setting = {**setting, "target": PICTURES}
         self.file = out / f"{out.name}.json"
         found = json.loads(self.file.read_text()) if self.file.exists() else {"setting": self.setting, "answers": {}}
         if found["setting"] != self.setting:
@@ -150,12 +158,12 @@ def shifted(name: str, photographs: Photographs, shifting: Shifting) -> Photogra
 
 
 def correct(
-    classifier: Classifier, gated: Mapping[int, Classifier], there: Mapping[int, Drawn], test: Photographs
+    classifier: Classifier, gated: Mapping[int, Classifier], there: Mapping[int, Drawn], test: Photographs, share: float
 ) -> dict[str, list[str]]:
     """For each variant and seed, a 1 for each test picture that is classified rightly, and a 0 for the others."""
     found: dict[str, list[str]] = {VARIANTS[0]: [hits(classifier, test)]}
     for seed, classifier_with_gates in gated.items():
-        target = Target(there[seed], SHARE)
+        target = Target(there[seed], share)
         networks = (
             classifier_with_gates,
             moved_to(target, classifier),
