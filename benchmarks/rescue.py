@@ -195,7 +195,7 @@ def paired(scores: Sequence[float], trained: Sequence[float]) -> str:
     """``68.6 (+4.5, +2.4 to +6.7)``, by the paired t-test; the mean alone where all differences are 0."""
     differences = [ours - theirs for ours, theirs in zip(scores, trained, strict=True)]
     text = f"{statistics.fmean(scores):.1f}"
-    if not any(differences):
+    if len(differences) < 2 or not any(differences):
         return text
     mean = statistics.fmean(differences)
     reach = stats.t.ppf(0.975, len(differences) - 1) * statistics.stdev(differences) / len(differences) ** 0.5

@@ -6,8 +6,8 @@ Run: python benchmarks/rescue_target.py PHOTOS [--network efficientnet-lite0] [-
 
 PHOTOS as for benchmarks/rescue.py: calibration pictures at even places, test pictures at odd ones. For every corruption
 and shift of style, 64 of the calibration pictures under it are the target, without labels; the network is set right for
-them once, stays as it is, and answers the test pictures under the same shift, one by one. Severities 1 to 5 in turns.
-Answers in bfloat16. Goes on where it was stopped.
+them once, and then is static: what it says of a test picture under the same shift depends on that picture alone.
+Severities 1 to 5 in turns. Computes on the CPU, the answers in bfloat16. Goes on where it was stopped.
 
 With --pacs, the networks are the runs of `binorm compare pacs-leave-one-out`, and the target is the domain that a run
 was not trained on: 64 pictures at even places, and the test is on those at odd ones; gates, of all norms, are set from
@@ -19,14 +19,15 @@ import json
 import shlex
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rescue import DOMAINS, paired, split, unpack_domains
-from torch import Tensor
 
 from binorm.experiments.classifiers.classifier import Classifier
 from binorm.experiments.classifiers.files import load_classifier
@@ -38,6 +39,7 @@ from binorm.experiments.data.processes import default_threads
 from binorm.experiments.rescue.calibration import calibrate
 from binorm.experiments.rescue.measurement import Drawn, classify
 from binorm.experiments.rescue.restyling import Restyling
+from binorm.experiments.rescue.scores import compare, mean_top1
 from binorm.experiments.rescue.shifting import Shifting, turn_severities
 from binorm.experiments.rescue.shifts import SHIFTS
 from binorm.experiments.rescue.target import PICTURES, SHARE, Target, moved_to
@@ -45,7 +47,6 @@ from binorm.experiments.rescue.target import PICTURES, SHARE, Target, moved_to
 CLEAN = "clean"
 GROUPS = {CLEAN: "clean", "corruption": "15 corruptions", "extra": "4 extra corruptions", "style": "10 shifts of style"}
 VARIANTS = ("as trained", "gates", "statistics", "gates and statistics")
-DRAWS = 10_000
 
 
 def main() -> None:
@@ -194,13 +195,12 @@ def table(answers: Mapping[str, Mapping[str, list[str]]]) -> str:
     lines = ["|  | " + " | ".join(GROUPS.values()) + " |", "|:--|" + "--:|" * len(GROUPS)]
     for variant in VARIANTS:
         cells = []
-        for group in GROUPS:
-            own, base = (by_picture(answers, groups[group], each) for each in (variant, VARIANTS[0]))
-            cell = f"{100 * own.mean():.1f}"
+        for names in groups.values():
+            own, base = (by_shift(answers, names, each) for each in (variant, VARIANTS[0]))
+            cell = f"{mean_top1(own):.1f}"
             if variant != VARIANTS[0]:
-                difference = 100 * (own - base)
-                low, high = interval(difference)
-                cell += f" ({signed(difference.mean().item())}, {signed(low)} to {signed(high)})"
+                found = compare(own, base)
+                cell += f" ({signed(found.points)}, {signed(found.low)} to {signed(found.high)})"
             cells.append(cell)
         lines.append(f"| {variant} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *rows_by_case(answers)]) + "\n"
@@ -231,17 +231,11 @@ def rows_by_case(answers: Mapping[str, Mapping[str, list[str]]]) -> list[str]:
     return lines
 
 
-def by_picture(answers: Mapping[str, Mapping[str, list[str]]], names: list[str], variant: str) -> Tensor:
-    """The share of a group's shifts and seeds in which each picture is classified rightly, (pictures,)."""
-    rows = [[int(digit) for digit in row] for name in names for row in answers[name][variant]]
-    return torch.tensor(rows, dtype=torch.float64).mean(0)
-
-
-def interval(values: Tensor) -> tuple[float, float]:
-    """95 % of the means of resampled pictures."""
-    drawn = torch.randint(len(values), (DRAWS, len(values)), generator=torch.Generator().manual_seed(0))
-    low, high = values[drawn].mean(1).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return low, high
+def by_shift(
+    answers: Mapping[str, Mapping[str, list[str]]], names: Sequence[str], variant: str
+) -> dict[str, NDArray[np.bool_]]:
+    """Whether each picture is classified rightly, (seeds, pictures), for every shift."""
+    return {name: np.array([[digit == "1" for digit in row] for row in answers[name][variant]]) for name in names}
 
 
 if __name__ == "__main__":

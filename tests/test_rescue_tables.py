@@ -62,12 +62,10 @@ def test_methods(benchmarks) -> None:
     assert all([cell.replace("-", "−") for cell in row[3:]] in shown for row in methods)
 
 
-def test_an_interval_is_of_the_mean_over_pictures(benchmarks) -> None:
+def test_seeds_and_shifts_count_alike(benchmarks) -> None:
     target = benchmarks[1]
-    answers = {"clean": {"as trained": ["1100"], "gates": ["1110", "1100"]}}
-    ours, theirs = (target.by_picture(answers, ["clean"], each) for each in ("gates", "as trained"))
-    assert ours.tolist() == [1, 1, 0.5, 0]
-    low, high = target.interval(ours - theirs)
-    assert low == 0
-    assert 0.2 < high <= 0.5
+    answers = {"dark": {"gates": ["1110", "1100"]}, "warm": {"gates": ["1000", "1000"]}}
+    found = target.by_shift(answers, ["dark", "warm"], "gates")
+    assert {name: each.tolist() for name, each in found.items()}["dark"] == [[1, 1, 1, 0], [1, 1, 0, 0]]
+    assert target.mean_top1(found) == 100 * (5 / 8 + 2 / 8) / 2
     assert [target.signed(value) for value in (1.25, -0.04)] == ["+1.2", "−0.0"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 from rich import box
-from rich.console import Console
+from rich.console import Console, OverflowMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -66,20 +66,22 @@ def _summary(found: "Predictions") -> str:
 
 
 def _table(found: "Predictions") -> Table:
-    """A line a picture, as far as the terminal is wide; a class that was not predicted stands in bold."""
+    """A row a picture: cut to a line at a terminal, whole elsewhere; a class that was not predicted stands in bold."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, expand=True)
-    second = len(found.pictures[0].guesses) > 1
-    table.add_column("picture", no_wrap=True, ratio=4)
-    table.add_column("class", no_wrap=True, ratio=3)
+    line = CONSOLE.is_terminal
+    overflow: OverflowMethod = "ellipsis" if line else "fold"
+    table.add_column("picture", no_wrap=line, overflow=overflow, ratio=4)
+    table.add_column("class", no_wrap=line, overflow=overflow, ratio=3)
     table.add_column("confidence", justify="right", no_wrap=True)
-    if second:
-        table.add_column("second guess", no_wrap=len(found.pictures[0].guesses) == 2, ratio=4)
+    guesses = len(found.pictures[0].guesses)
+    if guesses > 1:
+        table.add_column("second guess", no_wrap=line and guesses == 2, overflow=overflow, ratio=4)
     if found.labelled:
-        table.add_column("true class", no_wrap=True, ratio=3)
+        table.add_column("true class", no_wrap=line, overflow=overflow, ratio=3)
     for each in found.pictures:
         first, *others = each.guesses
         row = [Text(printable(each.picture)), Text(printable(first.name)), Text(f"{100 * first.confidence:.1f} %")]
-        if second:
+        if guesses > 1:
             row.append(Text(", ".join(f"{printable(guess.name)} {100 * guess.confidence:.1f} %" for guess in others)))
         if each.true is not None:
             row.append(Text(printable(each.true), style="bold red" if each.wrong else ""))
