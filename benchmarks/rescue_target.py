@@ -40,9 +40,9 @@ from binorm.experiments.rescue.calibration import calibrate
 from binorm.experiments.rescue.measurement import Drawn, classify
 from binorm.experiments.rescue.restyling import Restyling
 from binorm.experiments.rescue.scores import compare, mean_top1
-from binorm.experiments.rescue.shifting import Shifting, turn_severities
-from binorm.experiments.rescue.shifts import SHIFTS
 from binorm.experiments.rescue.target import PICTURES, SHARE, Target, moved_to
+from binorm.experiments.shifts.catalog import SHIFTS
+from binorm.experiments.shifts.shifting import Shifting, turn_severities
 
 CLEAN = "clean"
 GROUPS = {CLEAN: "clean", "corruption": "15 corruptions", "extra": "4 extra corruptions", "style": "10 shifts of style"}

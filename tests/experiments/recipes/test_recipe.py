@@ -67,6 +67,18 @@ def test_cosine_goes_from_one_to_zero():
     assert factors == pytest.approx([1, 0.5, 0, 0])
 
 
+def test_the_triangle_rises_from_a_fifth_to_one_and_falls_to_zero():
+    recipe = load_recipe("cifar10-fast", {"epochs": 10, "peak": 0.4})
+    factors = [recipe.lr_factor(epoch) for epoch in (0, 2, 4, 7, 10, 11)]
+    assert factors == pytest.approx([0.2, 0.6, 1, 0.5, 0, 0])
+
+
+@pytest.mark.parametrize("name", ["peak", "label_smoothing"])
+def test_shares_are_below_one(name):
+    with pytest.raises(UserError, match=f"{name} is a share and should be below 1 .got 1.0."):
+        load_recipe("cifar10-fast", {name: 1.0})
+
+
 def test_own_recipe_file(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("title: mine\ndataset: digits\nmodel: resnet8\nepochs: 2\n")
@@ -132,6 +144,13 @@ def test_a_stored_recipe_may_hold_fields_that_its_kind_had_once():
     )
     with pytest.raises(UserError, match="a run: epochs should be a whole number"):
         stored_recipe(fields | {"epochs": "many"}, "a run")
+
+
+def test_other_steps_an_epoch_leave_those_of_the_recipe_to_be_told():
+    fields = {"source": "photo", "target": "sketch"}
+    given = load_recipe("pacs-dann", fields | {"steps": 20})
+    assert (given.steps, given.full_steps, load_recipe("pacs-dann", fields).full_steps) == (20, 50, 50)
+    assert load_recipe("pacs-mixed-efficientnet", {"steps": 20}).full_steps == 0  # one pass over the pictures
 
 
 def test_steps_of_a_style_leave_the_full_length_as_it_is():

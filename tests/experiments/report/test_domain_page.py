@@ -333,3 +333,27 @@ def test_figures_for_print_are_those_of_several_domains(tmp_path, adaptation):
     write_adaptation(tmp_path / "x", 1, pairs=PAIRS[:1], record={"status": "running"})
     with pytest.raises(UserError, match="no finished runs"):
         write_figures(tmp_path / "x", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("config", "label"),
+    [
+        ({"full_steps": 50}, None),
+        ({"full_steps": 80}, "short schedule: epochs of 50 of 80 steps"),
+        ({"full_steps": 80, "full_epochs": 40}, "short schedule: 4 of 40 epochs, 50 of 80 steps each"),
+        ({"full_steps": 20, "full_epochs": 40}, "short schedule: 4 of 40 epochs"),
+        ({"full_steps": 0, "batch_size": 1}, "short schedule: epochs of 50 of 100 steps"),  # a pass over 100 pictures
+        ({"full_steps": 0, "batch_size": 4}, None),
+        ({}, None),
+    ],
+)
+def test_a_cut_of_the_steps_is_told_as_one_of_the_epochs_is(tmp_path, config, label):
+    place = {"task": "adaptation", "method": "dann", "sources": ("art",), "target": "clipart"}
+    write_domain_run(tmp_path, "bn", 0, **place, config=config)
+    assert report_of(tmp_path).entries["schedule"] == label
+
+
+def test_a_run_from_before_full_steps_is_held_against_the_recipe_of_its_name(tmp_path):
+    place = {"task": "adaptation", "method": "dann", "sources": ("art",), "target": "clipart"}
+    write_domain_run(tmp_path, "bn", 0, **place, config={"name": "pacs-dann", "steps": 20})
+    assert report_of(tmp_path).entries["schedule"] == "short schedule: epochs of 20 of 50 steps"

@@ -12,7 +12,7 @@ from binorm.experiments.rescue.plan import Plan, parse_severities
 from binorm.experiments.rescue.regimes import REGIMES
 from binorm.experiments.rescue.robustness import measure
 from binorm.experiments.rescue.robustness_folder import CLEAN, Case, read_answers, read_labels
-from binorm.experiments.rescue.shifts import SHIFTS
+from binorm.experiments.shifts.catalog import SHIFTS
 
 CLEAN_CASE = Case(CLEAN, 0)
 

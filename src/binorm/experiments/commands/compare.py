@@ -1,7 +1,8 @@
 """``binorm compare``."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
@@ -12,6 +13,9 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.run_files import GATES_FILE
 from binorm.experiments.recipes import load_recipe
 from binorm.experiments.recipes.base import Recipe, recipe_names
+
+if TYPE_CHECKING:
+    from binorm.experiments.shifts.catalog import Group
 
 
 def _run(options: Namespace, command: str) -> int:
@@ -25,14 +29,38 @@ def _run(options: Namespace, command: str) -> int:
     if budget is not None and "epochs" in options:
         raise UserError("--budget chooses the epochs: give it or --epochs, not both")
     classifier = _classifier(options)
+    groups = _shift_groups(options.shifts if "shifts" in options else None)
     out = Path(options.out)
     norms, seeds = options.norms.split(","), list(range(options.seeds))
     methods = options.methods.split(",") if "methods" in options else None
     diverged = train_all(recipes, norms, seeds, data_path(options), out, command, CONSOLE, budget, methods)
     for error in diverged:
         ERRORS.print("[bold red]diverged:[/]", plain(str(error)))
+    _measure_shifted(recipes, out, data_path(options), groups)
     _report(recipes, out, classifier, options)
     return 2 if diverged else 0
+
+
+def _shift_groups(text: str | None) -> "Sequence[Group]":
+    """Of ``--shifts``."""
+    from binorm.experiments.analysis.shifted import installed_groups, named_groups
+
+    return installed_groups() if text is None else named_groups(text)
+
+
+def _measure_shifted(recipes: list[Recipe], out: Path, data: Path | None, groups: "Sequence[Group]") -> None:
+    """What trained classifiers make of shifted test pictures; see `add_shifted`."""
+    from binorm.experiments.analysis.shifted import add_shifted
+    from binorm.experiments.data.processes import default_threads
+    from binorm.experiments.recipes.classification import ClassifierRecipe
+    from binorm.experiments.training.protocols import Loader
+
+    loader = Loader(data)
+    with CONSOLE.status("looking at shifted pictures") as status:
+        for recipe in recipes:
+            if groups and isinstance(recipe, ClassifierRecipe):
+                folder = out.joinpath(*recipe.series)
+                add_shifted(folder, loader, groups, default_threads(), lambda text: status.update(plain(text)))
 
 
 def _classifier(options: Namespace) -> Path | None:
@@ -94,6 +122,12 @@ def _add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--figures", type=str, default=SUPPRESS, metavar="DIR", help="write figures for print there")
     parser.add_argument("--format", type=Literal["pdf", "svg", "png"], default="pdf", help="of --figures")
+    parser.add_argument(
+        "--shifts",
+        type=str,
+        default=SUPPRESS,
+        help="of test pictures, to measure on as well: corruptions,style (default: what is installed), or none",
+    )
     add_training(parser)
 
 

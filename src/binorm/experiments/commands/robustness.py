@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from binorm.experiments.rescue.methods import Method
     from binorm.experiments.rescue.plan import Plan
     from binorm.experiments.rescue.regimes import Regime
-    from binorm.experiments.rescue.shifts import Shift
+    from binorm.experiments.shifts.catalog import Shift
 
 GROUPS = {"corruptions": "corruption", "extra": "extra", "style": "style"}
 
@@ -88,7 +88,7 @@ def _methods(text: str) -> "list[Method]":
 
 def _shifts(text: str) -> "list[Shift]":
     """Names of groups and of shifts; those of corruptions need their package."""
-    from binorm.experiments.rescue.shifts import SHIFTS, find_shift
+    from binorm.experiments.shifts.catalog import SHIFTS, find_shift
 
     names: list[str] = []
     for name in _names(text, "shifts", SHIFTS):

@@ -8,6 +8,7 @@ from torch import nn
 
 from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.models.densenet import DenseNetBC
+from binorm.experiments.models.fast import FastNetwork
 from binorm.experiments.models.norms import NORMS, Norm, replace_batch_norms, replace_first_norms
 from binorm.experiments.models.plain import CifarAlexNet, CifarVGG19, DigitNetwork
 from binorm.experiments.models.preresnet import PreResNet, WideResNet
@@ -34,6 +35,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "vgg19": CifarVGG19,
     **{f"imagenet_resnet{depth}": partial(ImageNetResNet, depth) for depth in IMAGENET_DEPTHS},
     "dann_digits": DigitNetwork,
+    "fast": FastNetwork,
 }
 
 

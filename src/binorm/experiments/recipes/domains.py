@@ -1,7 +1,7 @@
 """Recipes of classifiers on several domains: mixed training, adaptation to a target, generalization to one left out."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.text import printable
@@ -25,10 +25,12 @@ class DomainRecipe(ClassifierRecipe):
         statistics: batch statistics of several domains: from one joint batch, from separate forward passes, or separate
             and with running statistics per-domain.
         steps: training steps an epoch; 0 for one pass over the training images, without a last, smaller batch.
+        full_steps: steps an epoch of the full recipe, 0 for one such pass; reports label shorter runs by it. -1: steps.
         adaptation_weight: of the loss that brings domains together, against the classification loss.
     """
 
-    LEAST: ClassVar[dict[str, float]] = ClassifierRecipe.LEAST | {"steps": 0, "adaptation_weight": 0}
+    LEAST: ClassVar[dict[str, float]] = ClassifierRecipe.LEAST | {"steps": 0, "full_steps": 0, "adaptation_weight": 0}
+    NOT_OPTIONS: ClassVar[frozenset[str]] = ClassifierRecipe.NOT_OPTIONS | {"full_steps"}
 
     method: str = ""
     source: str = ""
@@ -36,9 +38,12 @@ class DomainRecipe(ClassifierRecipe):
     shared_classes: bool = False
     statistics: Literal["joint", "separate", "per-domain"] = "joint"
     steps: int = 0
+    full_steps: int = -1
     adaptation_weight: float = 1.0
 
     def __post_init__(self) -> None:
+        if self.full_steps == -1:
+            object.__setattr__(self, "full_steps", self.steps)
         super().__post_init__()
         if self.task == "mixed" and (self.target or self.method):
             raise UserError("mixed training has neither target nor method: leave them out, or give another --task")
@@ -49,6 +54,13 @@ class DomainRecipe(ClassifierRecipe):
                 "per-domain statistics know nothing of a domain that training never saw: give --statistics joint "
                 "or separate"
             )
+
+    @classmethod
+    def from_overrides(cls, fields: dict[str, Any], overrides: dict[str, Any], source: str) -> Self:
+        """As `ClassifierRecipe.from_overrides`; ``full_steps`` keeps the recipe's own steps where others are given."""
+        if "steps" in overrides:
+            fields = {"full_steps": fields.get("steps", 0), **fields}
+        return super().from_overrides(fields, overrides, source)
 
     @property
     def sources(self) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from binorm.experiments.common.text import listed, seeds_text
+from binorm.experiments.recipes.base import VALIDATION
 from binorm.experiments.report import drawings, gates
 from binorm.experiments.report.data import overlap_sentences, overlaps, remarks, step_text
 from binorm.experiments.report.figures.theme import Output
@@ -13,6 +14,7 @@ from binorm.experiments.report.gates import Shares, share_text
 from binorm.experiments.report.movement import still_norms
 from binorm.experiments.report.notes import failures, machines, notes, origins, run_title, schedule_label
 from binorm.experiments.report.page import Block, Figure, Gallery, Heading, Page, Section, Text
+from binorm.experiments.report.parts.shifted import ShiftedRow, shifted_entries, shifted_rows, shifted_section
 from binorm.experiments.report.scores import (
     BASELINE,
     BEST_ON_VALIDATION,
@@ -27,9 +29,11 @@ from binorm.experiments.report.scores import (
     finished,
     holm_of,
     norms_of,
+    row_entries,
     scores_of,
+    to_baseline,
 )
-from binorm.experiments.report.significance import PairedDifference, number, paired_difference, signed, spread
+from binorm.experiments.report.significance import number, signed, spread
 from binorm.experiments.report.table import Cell, Head, Row, Table, drawn, reach
 from binorm.experiments.report.texts import (
     COST,
@@ -52,8 +56,10 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
     """
     runs = read_runs(folder)
     done, schedule = finished(runs), schedule_label(runs)
+    shifted = _shifted_rows(runs)
     sections = [
         Section("Top-1 accuracy, %", _accuracies(runs, schedule)),
+        shifted_section(done, shifted),
         Section("Cost", [Text(COST, "soft"), cost_table(runs)] if done else []),
         figure_section("Learning curves", drawings.curves(done, schedule), CURVES),
         *_gate_sections(done, schedule),
@@ -67,7 +73,7 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
         title,
         _summary(runs),
         sections,
-        entries | _entries(runs),
+        entries | _entries(runs) | {"shifted": shifted_entries(shifted)},
         schedule,
         notes(runs),
         remarks=remarks(runs),
@@ -127,8 +133,14 @@ def _accuracies(runs: Sequence[Run], schedule: str | None) -> list[Block]:
 def _untested(scores: Scores, norms: Sequence[str], data: str) -> list[str]:
     """A sentence where norms that have finished cannot be tested against the baseline."""
     others = [norm for norm in norms if norm != BASELINE and scores.group(norm, data).last]
-    lacking = [norm for norm in others if _test(scores, norm, data) is None]
+    lacking = [norm for norm in others if to_baseline(scores, norm, data) is None]
     return [no_test(lacking)] if lacking and scores.group(BASELINE, data).last else []
+
+
+def _shifted_rows(runs: Sequence[Run]) -> tuple[ShiftedRow, ...]:
+    """A row a norm, over all evaluation sets but the one to choose by."""
+    places = [("", data) for data in evaluation_sets(runs) if data != VALIDATION]
+    return shifted_rows(Scores(scores_of(runs)), [("", norm) for norm in norms_of(runs)], places)
 
 
 def no_test(norms: Sequence[str]) -> str:
@@ -138,7 +150,7 @@ def no_test(norms: Sequence[str]) -> str:
 
 def _accuracy_table(scores: Scores, norms: Sequence[str], data: str, label: str, few: str) -> Table:
     """One row a norm; ``few`` says what a picture is worth where there are few."""
-    tests = {norm: _test(scores, norm, data) for norm in norms}
+    tests = {norm: to_baseline(scores, norm, data) for norm in norms}
     p_values = dict(zip(tests, holm_of(list(tests.values())), strict=True))
     scale = reach(list(tests.values()))
     columns = (
@@ -155,12 +167,6 @@ def _accuracy_table(scores: Scores, norms: Sequence[str], data: str, label: str,
         last, best = Cell(group.last_spread.text(), strong=True), Cell(group.best_spread.text(), quiet=True)
         rows.append(Row(Head(norm, (group.runs_text,), norm=norm), (last, drawn(test, scale), difference, best)))
     return Table("norm", columns, tuple(rows), "cards", terminal=", ".join(filter(None, (data, few, "top-1 %"))))
-
-
-def _test(scores: Scores, norm: str, data: str) -> PairedDifference | None:
-    """That of the last epoch to the baseline; None for the baseline itself and below two pairs of seeds."""
-    last, base = (scores.group(each, data).last for each in (norm, BASELINE))
-    return None if norm == BASELINE else paired_difference(last, base)
 
 
 def _lines(label: str) -> tuple[str, tuple[str, ...]]:
@@ -257,13 +263,6 @@ def _entries(runs: Sequence[Run]) -> dict[str, Any]:
         "motionless_gates": still_norms(done),
         "runs": [{"norm": run.norm, "seed": run.seed} | run_entries(run) for run in done],
     }
-
-
-def row_entries(scores: Scores, norm: str, data: str) -> dict[str, Any]:
-    """The accuracies of one norm on one evaluation set and their difference to the baseline, for report.json."""
-    group = scores.group(norm, data)
-    counts = {"evaluation": data, "norm": norm, "runs": len(group.last), "started": group.started}
-    return counts | {"last": group.last_spread, "best": group.best_spread, "difference": _test(scores, norm, data)}
 
 
 def run_entries(run: FinishedRun) -> dict[str, Any]:

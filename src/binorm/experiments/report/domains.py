@@ -39,14 +39,17 @@ from binorm.experiments.report.parts.domain_rows import (
     norm_comparisons,
 )
 from binorm.experiments.report.parts.published_domains import PublishedRow, published_rows
+from binorm.experiments.report.parts.shifted import shifted_entries, shifted_rows, shifted_section
 from binorm.experiments.report.scores import (
     BEST_ON_VALIDATION,
     LAST_EPOCH,
     Comparison,
     Group,
+    Scores,
     best_label,
     finished,
     leading,
+    scores_of,
 )
 from binorm.experiments.report.significance import number, signed
 from binorm.experiments.report.table import Cell, Head, Row, Table, drawn, reach
@@ -83,6 +86,8 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
     reported = published_rows(kind, data, [(row.method, row.norm) for row in rows], tasks)
     by_norm, by_method = norm_comparisons(rows, tasks), method_comparisons(rows, tasks, BASELINES.get(kind))
     gates, found = gate_comparisons(runs), confusions(runs, tasks)
+    places = [(task.folder, task.evaluation) for task in tasks]
+    shifted = shifted_rows(Scores(scores_of(main)), [(row.method, row.norm) for row in rows], places)
     curved = finished(main) if kind == MIXED else []
     sections = [
         Section(
@@ -96,6 +101,7 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
         ),
         Section("What the norm changes", _comparisons(by_norm, noun, leading(by_norm))),
         Section("What the method changes", _comparisons(by_method, noun, by_method)),
+        shifted_section(done, shifted, f"mean of {len(tasks)} {noun}s" if len(tasks) > 1 else ""),
         figure_section("What is taken for what", confusion_figures(found, schedule), texts.CONFUSIONS, "wide"),
         figure_section(
             "Where the pictures of the domains lie", feature_figures(runs, tasks, schedule), _features(tasks, kind)
@@ -121,6 +127,7 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
         "published": reported,
         "norms": by_norm,
         "methods": by_method,
+        "shifted": shifted_entries(shifted),
         "gates": gates,
         "costs": {method: costs([run for run in runs if run.method == method]) for method in methods_of(runs)},
         "notes": notes,

@@ -32,10 +32,30 @@ def failures(runs: Iterable[Run]) -> tuple[Failure, ...]:
 
 
 def schedule_label(runs: Iterable[Run], unit: str = "epochs") -> str | None:
-    """``"short schedule: 5 of 164 epochs"`` where runs stopped before their recipe's length, else None."""
-    lengths = {(run.config[unit], run.config[f"full_{unit}"]) for run in finished(runs)}
-    short = [f"{length:,} of {full:,} {unit}" for length, full in sorted(lengths) if length < full]
-    return f"short schedule: {', '.join(short)}" if short else None
+    """``"short schedule: 5 of 164 epochs"`` where runs stopped before their recipe's length, else None.
+
+    Of several domains an epoch may have fewer steps than the recipe's: ``"1 of 40 epochs, 20 of 50 steps each"``.
+    """
+    lengths = {(run.config[unit], run.config[f"full_{unit}"], *_steps(run, unit)) for run in finished(runs)}
+    short = [text for each in sorted(lengths) if (text := _shortened(unit, *each))]
+    return f"short schedule: {'; '.join(short)}" if short else None
+
+
+def _steps(run: FinishedRun, unit: str) -> tuple[int, int]:
+    """Steps an epoch, and those of the full recipe; both 0 where an epoch is a pass over the pictures."""
+    steps, full = run.config.get("steps", 0), run.config.get("full_steps", -1)
+    if unit != "epochs" or not steps or full == -1:
+        return 0, 0
+    sources = max(len(run.sources), 1)
+    return steps, full or run.record.data["train"] // (run.config["batch_size"] * sources)
+
+
+def _shortened(unit: str, length: int, full: int, steps: int, full_steps: int) -> str:
+    """What is short of the recipe, in words."""
+    cut = f"{steps:,} of {full_steps:,} steps" if steps < full_steps else ""
+    if length < full:
+        return f"{length:,} of {full:,} {unit}" + (f", {cut} each" if cut else "")
+    return f"epochs of {cut}" if cut else ""
 
 
 def run_title(run: FinishedRun, fallback: str) -> str:

@@ -12,7 +12,7 @@ from binorm.experiments.report.figures.robustness import Curve, difference_map, 
 from binorm.experiments.report.figures.theme import series_colours
 from binorm.experiments.report.notes import merge
 from binorm.experiments.report.page import Block, Command, Details, Facts, Figure, Gallery, Heading, Page, Section, Text
-from binorm.experiments.report.parts.robustness_scores import KINDS, Group, Robustness, each_group
+from binorm.experiments.report.parts.robustness_scores import Group, Robustness, each_group
 from binorm.experiments.report.significance import PairedDifference, holm, number, p_text, signed
 from binorm.experiments.report.table import Cell, Head, Row, Table, drawn, reach
 from binorm.experiments.report.texts import (
@@ -26,7 +26,7 @@ from binorm.experiments.report.texts import (
 from binorm.experiments.report.written import Written, write_page
 from binorm.experiments.rescue.regimes import REGIMES
 from binorm.experiments.rescue.robustness_folder import CLEAN
-from binorm.experiments.rescue.shifts import SHIFTS
+from binorm.experiments.shifts.catalog import GROUPS, SHIFTS
 
 _BASELINE_COLOUR = "#6b6b6b"
 
@@ -67,7 +67,7 @@ def robustness_page(measured: Robustness) -> Page:
 
 
 def _summary(measured: Robustness) -> str:
-    shifts = [counted(len(measured.shifts(kind)), KINDS[kind]) for kind in measured.kinds]
+    shifts = [counted(len(measured.shifts(kind)), GROUPS[kind]) for kind in measured.kinds]
     severity = "each picture at one severity in turn" if measured.severities is None else (
         f"{'severity' if len(measured.severities) == 1 else 'severities'} {listed(measured.severities)}"
     )  # fmt: skip
@@ -107,7 +107,7 @@ def _difference_blocks(measured: Robustness) -> list[Block]:
     }
     scale = reach(tests[main])
     columns = [Head(*_column_name(measured, name)) for name in tests]
-    columns.insert(0, Head("clean" if main == CLEAN else f"{KINDS[main]}s", drawn=True))
+    columns.insert(0, Head("clean" if main == CLEAN else f"{GROUPS[main]}s", drawn=True))
     corrected = {name: holm([_p(each) for each in those]) for name, those in tests.items()}
     rows = []
     for place, group in enumerate(groups):
@@ -138,10 +138,10 @@ def _figure_blocks(measured: Robustness) -> list[Block]:
         for kind in measured.kinds:
             colours = series_colours([each.id for each in groups], measured.baseline(groups[0]).id, _BASELINE_COLOUR)
             lines = [Curve(each.title, colours[each.id], measured.by_severity(each, kind)) for each in groups]
-            name = f"{KINDS[kind]}s, {model}"
+            name = f"{GROUPS[kind]}s, {model}"
             content = severity_curves(name, lines)
             file = file_name("severities", f"{kind} {model}", ".svg", curves)
-            mean = f"mean of {counted(len(measured.shifts(kind)), KINDS[kind])}"
+            mean = f"mean of {counted(len(measured.shifts(kind)), GROUPS[kind])}"
             curves.append(Figure(file, f"Top-1 by severity, {mean}, {model}", content))
     if maps:
         blocks += [Gallery(maps, "wide"), Text(ROBUSTNESS_MAP, "soft")]
@@ -158,7 +158,7 @@ def _map(measured: Robustness, model: str, groups: Sequence[Group], earlier: Seq
     blocks = [MapBlock("as they are", {CLEAN: row([CLEAN])})]
     for kind in measured.kinds:
         rows = {_readable(shift): row([shift]) for shift in measured.shifts(kind)}
-        blocks.append(MapBlock(f"{KINDS[kind]}s", {**rows, "mean": row(measured.shifts(kind))}))
+        blocks.append(MapBlock(f"{GROUPS[kind]}s", {**rows, "mean": row(measured.shifts(kind))}))
     base = measured.baseline(groups[0])
     title = f"{model}: points above {base.title if base.model == model else base.id}"
     content = difference_map(title, [group.title for group in groups], blocks)
@@ -189,7 +189,7 @@ def _shift_tables(measured: Robustness) -> list[Block]:
         for kind in measured.kinds:
             for shift in measured.shifts(kind):
                 cells = tuple(Cell(number(measured.top1(group, [shift]).mean, 1)) for group in groups)
-                rows.append(Row(Head(_readable(shift), group=f"{KINDS[kind]}s"), cells))
+                rows.append(Row(Head(_readable(shift), group=f"{GROUPS[kind]}s"), cells))
         heads = tuple(Head(group.title) for group in groups)
         tables.append(Details(f"{model}: top-1 % by shift", [Table("shift", heads, tuple(rows), "soft")]))
     return tables
@@ -230,7 +230,7 @@ def _notes(measured: Robustness) -> list[str]:
         there, whole = len(measured.shifts(kind)), sum(each.group == kind for each in SHIFTS.values())
         if there < whole:
             names = listed(map(_readable, measured.shifts(kind)))
-            found.append(f"Means are over {there} of the {whole} {KINDS[kind]}s: {names}.")
+            found.append(f"Means are over {there} of the {whole} {GROUPS[kind]}s: {names}.")
     for name, count in measured.failing.items():
         found.append(f"{name}: {count:,} answers are not numbers, and count as wrong.")
     return found
@@ -263,7 +263,7 @@ def _entries(measured: Robustness) -> dict[str, Any]:
 def _column_name(measured: Robustness, name: str) -> tuple[str, tuple[str, ...]]:
     if name == CLEAN:
         return "clean", ("",)
-    count, *words = counted(len(measured.shifts(name)), KINDS[name]).split()
+    count, *words = counted(len(measured.shifts(name)), GROUPS[name]).split()
     return count, tuple(words)
 
 

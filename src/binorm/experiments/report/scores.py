@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from binorm.experiments.recipes.base import VALIDATION
 from binorm.experiments.report.significance import (
@@ -20,11 +20,14 @@ from binorm.experiments.report.significance import (
     spread,
 )
 from binorm.experiments.runs.reading import FinishedRun, Run, norm_rank
+from binorm.experiments.runs.record import ShiftedScores
+from binorm.experiments.shifts.catalog import GROUPS
 
 BASELINE, COMPARED = "bn", "bin"
 LAST, BEST = "accuracy", "best_accuracy"  # top-1 in percent after the last epoch, and at the best one
 STARTED = "started"  # 1 for every run, finished or not
 SPEED, SECONDS = "images_per_second", "run_seconds"
+CLEAN, SHIFTED = "clean_accuracy", "shifted_accuracy"  # top-1 on pictures as they are, and on the same ones shifted
 LAST_EPOCH = "last epoch"
 BEST_ON_TEST = "best epoch (chosen on the test set)"
 BEST_ON_VALIDATION = "best epoch (chosen on validation pictures)"
@@ -58,9 +61,27 @@ def scores_of(runs: Iterable[Run], recipe: str = "") -> Iterator[Score]:
             yield Score(*place, data, column.removeprefix(f"{data}_" if data else ""), values[-1])
         for data in run.evaluation_sets:
             yield Score(*place, data, BEST, best_accuracy(run, data))
+        for data, found in run.record.shifted.items():
+            yield from (Score(*place, data, *each) for each in shifted_scores(found))
         # The median leaves out the first epoch's warm-up and a neighbour's burst of work.
         yield Score(*place, "", SPEED, statistics.median(run.metrics[SPEED]))
         yield Score(*place, "", SECONDS, run.record.seconds)
+
+
+def shifted_scores(found: ShiftedScores) -> Iterator[tuple[str, float]]:
+    """Metrics and values: clean, the mean over all shifts, over those of each group, and each shift alone."""
+    yield CLEAN, found.clean
+    for group in (None, *GROUPS):
+        mean = found.mean(group)
+        if mean is not None:
+            yield shifted_metric(group), mean
+    for shift, value in found.shifts.items():
+        yield shifted_metric(shift), value
+
+
+def shifted_metric(name: str | None = None) -> str:
+    """What the accuracy on one shift or group of them is called; without a name the mean over all shifts."""
+    return f"{SHIFTED} {name}" if name else SHIFTED
 
 
 class Scores:
@@ -314,3 +335,20 @@ def holm_of(tests: Sequence[PairedDifference | None]) -> list[float]:
     p_values = [test.p_value for test in tests if test]
     corrected = iter(holm(p_values))
     return [next(corrected) if test and len(p_values) > 1 else math.nan for test in tests]
+
+
+def to_baseline(scores: Scores, norm: str, data: str) -> PairedDifference | None:
+    """The difference of the last epoch to the baseline; None for the baseline itself and below two pairs of seeds."""
+    last, base = (scores.group(each, data).last for each in (norm, BASELINE))
+    return None if norm == BASELINE else paired_difference(last, base)
+
+
+def row_entries(scores: Scores, norm: str, data: str) -> dict[str, Any]:
+    """The accuracies of one norm on one evaluation set and their difference to the baseline, for report.json."""
+    group = scores.group(norm, data)
+    counts = {"evaluation": data, "norm": norm, "runs": len(group.last), "started": group.started}
+    return counts | {
+        "last": group.last_spread,
+        "best": group.best_spread,
+        "difference": to_baseline(scores, norm, data),
+    }

@@ -17,7 +17,7 @@ from binorm.experiments.rescue.methods import Method
 from binorm.experiments.rescue.regimes import AT_ONCE, Regime
 from binorm.experiments.rescue.restyling import Restyle
 from binorm.experiments.rescue.robustness_folder import CLEAN, TURNS, VERSION, Case
-from binorm.experiments.rescue.shifts import SEVERITIES, SHIFTS, SMALLEST_SIDE, Shift
+from binorm.experiments.shifts.catalog import SEVERITIES, SHIFTS, SMALLEST_SIDE, Shift
 from binorm.experiments.training.settings import fast_bfloat16
 
 

@@ -13,8 +13,8 @@ from binorm.experiments.rescue.candidates import Prepared, prepare
 from binorm.experiments.rescue.plan import Plan, compute_device
 from binorm.experiments.rescue.regimes import Asked
 from binorm.experiments.rescue.robustness_folder import CLEAN, Case, begin, is_measured, write_answers
-from binorm.experiments.rescue.shifting import Shifting, turn_severities
-from binorm.experiments.rescue.shifts import SHIFTS
+from binorm.experiments.shifts.catalog import SHIFTS
+from binorm.experiments.shifts.shifting import Shifting, turn_severities
 
 _SHIFTED_AT_ONCE = 512  # pictures; bounds the memory for shifted ones
 _NORMALIZED_AT_ONCE = 100

@@ -12,7 +12,7 @@ from torch import Tensor
 from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.common.files import write_bytes_atomically, write_text_atomically
 from binorm.experiments.common.tensors import read_safetensors
-from binorm.experiments.rescue.shifts import SHIFTS
+from binorm.experiments.shifts.catalog import SHIFTS
 
 RECORD_FILE = "robustness.json"
 LABELS_FILE = "labels.safetensors"

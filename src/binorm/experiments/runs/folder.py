@@ -46,7 +46,7 @@ def run_status(folder: Path, recipe: Recipe) -> str | None:
         raise UserError(f"{folder} is damaged ({error}): delete it to train this run again") from error
     if not isinstance(kept, dict):
         raise UserError(f"{folder / 'config.yaml'} holds no recipe: delete {folder} to train this run again")
-    asked = dataclasses.asdict(recipe)
+    asked = {name: value for name, value in dataclasses.asdict(recipe).items() if not name.startswith("full_")}
     defaults = {each.name: each.default for each in dataclasses.fields(recipe)}
     older = {name: defaults[name] for name in asked if name not in kept}  # a field that came after that run
     kept = older | kept

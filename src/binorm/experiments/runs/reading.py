@@ -16,7 +16,7 @@ from binorm.experiments.common.text import all_printable, listed, printable
 from binorm.experiments.models.norms import NORMS
 from binorm.experiments.recipes import recipe_class
 from binorm.experiments.recipes import task_of as task_in
-from binorm.experiments.recipes.base import Recipe, field_names
+from binorm.experiments.recipes.base import Recipe, field_names, read_fields, recipe_names
 from binorm.experiments.recipes.titles import data_name
 from binorm.experiments.runs.files import check, damaged, field, read_json, read_text
 from binorm.experiments.runs.record import RunRecord, read_record
@@ -264,6 +264,8 @@ def _read_config(path: Path) -> tuple[type[Recipe], dict[str, Any]]:
     # In which folder of this machine files lay is nobody's business.
     names = {key: _file_name(field(config, key, str, path)) for key in kind.PATHS}
     defaults = {each.name: each.default for each in fields(kind) if each.default is not MISSING}
+    if "full_steps" in defaults.keys() - config.keys() and config.get("name") in recipe_names():
+        names["full_steps"] = read_fields(config["name"])[1].get("steps", 0)  # a run from before that was written
     return kind, {**defaults, **config, **names}
 
 

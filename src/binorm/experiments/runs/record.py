@@ -3,18 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.recipes.base import TRAIN
 from binorm.experiments.runs.files import check, damaged, field, read_json
+from binorm.experiments.shifts.catalog import SHIFTS
 
 STATUSES = ("running", "finished", "diverged")
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """``run.json``. ``seconds`` is wall-clock time; ``data`` is all that is said of the data."""
+    """``run.json``.
+
+    ``seconds`` is wall-clock time; ``data`` is all that is said of the data; ``shifted`` holds what was measured on
+    shifted pictures, by evaluation set, and is empty where nothing was.
+    """
 
     status: str
     reason: str | None
@@ -27,6 +33,7 @@ class RunRecord:
     versions: Mapping[str, Any]
     machine: Mapping[str, Any]
     data: Mapping[str, Any]
+    shifted: Mapping[str, "ShiftedScores"]
 
     @property
     def evaluation(self) -> Mapping[str, int]:
@@ -52,6 +59,26 @@ class RunRecord:
     def fingerprint(self) -> str:
         """What tells these data from all others; ``""`` in an older run."""
         return self.data.get("fingerprint") or ""
+
+
+@dataclass(frozen=True)
+class ShiftedScores:
+    """Top-1 in percent on pictures of one evaluation set.
+
+    Attributes:
+        pictures: how many.
+        clean: on these as they are.
+        shifts: on these shifted, by the shift's name.
+    """
+
+    pictures: int
+    clean: float
+    shifts: Mapping[str, float]
+
+    def mean(self, group: str | None = None) -> float | None:
+        """Over the shifts of one group or all, each with the same weight; None of none."""
+        found = [value for name, value in self.shifts.items() if group in (None, SHIFTS[name].group)]
+        return fmean(found) if found else None
 
 
 def read_record(path: Path, norm: str, seed: int) -> RunRecord:
@@ -83,7 +110,23 @@ def read_record(path: Path, norm: str, seed: int) -> RunRecord:
         versions=field(entries, "versions", dict, path),
         machine=field(entries, "machine", dict, path),
         data=data,
+        shifted=_read_shifted(entries.get("shifted", {}), path),
     )
+
+
+def _read_shifted(sets: Any, path: Path) -> dict[str, ShiftedScores]:
+    """``shifted``; shifts that are not known here, as a later binorm may have, are left out."""
+    try:
+        return {
+            name: ShiftedScores(
+                int(found["pictures"]),
+                float(found["clean"]),
+                {shift: float(found["shifts"][shift]) for shift in SHIFTS if shift in found["shifts"]},
+            )
+            for name, found in dict(sets).items()
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(path, f"shifted is of another make ({type(error).__name__}: {error})") from error
 
 
 def _check_data(data: Mapping[str, Any], path: Path) -> None:

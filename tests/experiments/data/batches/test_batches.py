@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.batches.batches import (
     EvaluationBatches,
     TrainingBatches,
@@ -79,6 +80,20 @@ def test_crops_and_flips_are_windows_of_the_padded_picture_and_all_occur():
             for picture, label in zip((x * 255).round().to(torch.uint8), labels, strict=True):
                 seen.add(_place(picture, padded[label]))
     assert len(seen) == 5 * 5 * 2
+
+
+def test_mirrored_edges_are_what_lies_within_them():
+    dataset = _dataset()
+    images = dataset.train.images.permute(0, 3, 1, 2)
+    padded = torch.nn.functional.pad(images.float(), (2, 2, 2, 2), mode="reflect").byte()
+    for x, labels in _training(dataset, padding="mirrored"):
+        for picture, label in zip((x * 255).round().to(torch.uint8), labels, strict=True):
+            _place(picture, padded[label])
+
+
+def test_mirrored_edges_wider_than_the_picture_are_refused():
+    with pytest.raises(UserError, match="crop_padding 4 with mirrored padding .* 4x6"):
+        _training(_dataset(), padding="mirrored", crop_padding=4)
 
 
 def _place(picture, padded):

@@ -91,6 +91,14 @@ def test_padded_crops_are_windows_of_the_padded_picture():
     assert {crop(encode(picture, "PNG"), _random(seed)).tobytes() for seed in range(100)} == windows
 
 
+def test_padded_crops_can_be_mirrored_at_the_edges():
+    picture = photograph(4, (8, 8))
+    padded = numpy.pad(numpy.asarray(picture), ((1, 1), (1, 1), (0, 0)), "reflect")
+    windows = {padded[row : row + 8, column : column + 8].tobytes() for row in range(3) for column in range(3)}
+    crop = PaddedCrop(8, 1, flip=False, mirrored=True)
+    assert {crop(encode(picture, "PNG"), _random(seed)).tobytes() for seed in range(100)} == windows
+
+
 @pytest.mark.parametrize("mode", ["L", "CMYK", "P", "RGBA", "1", "LA"])
 def test_every_colour_mode_becomes_rgb(mode):
     picture = photograph(3, (64, 64)).convert(mode)

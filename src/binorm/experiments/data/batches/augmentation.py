@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.batches.transforms import resized_crop_box
 from binorm.experiments.recipes.classification import ClassifierRecipe
 
@@ -24,7 +25,7 @@ class Augmented:
         size = recipe.image_size
         self.size = (size, size) if size else (images.shape[1], images.shape[2])
         if not recipe.resized_crop:
-            images = functional.pad(resized(images, self.size), (0, 0, *[recipe.crop_padding] * 4))
+            images = _padded(resized(images, self.size), recipe.crop_padding, recipe.padding)
         self.images, self.device = images.to(device), device
         self.crop_padding, self.flip, self.resized_crop = recipe.crop_padding, recipe.flip, recipe.resized_crop
 
@@ -65,6 +66,22 @@ class Augmented:
         grid = functional.affine_grid(maps, [len(indices), 3, *self.size], align_corners=False)
         sampled = functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
         return sampled.permute(0, 2, 3, 1).contiguous()
+
+
+def _padded(images: Tensor, pixels: int, padding: str) -> Tensor:
+    """(N, H, W, 3) bytes with so many pixels more at each edge."""
+    if padding == "black" or not pixels:
+        return functional.pad(images, (0, 0, *[pixels] * 4))
+    if pixels >= min(images.shape[1:3]):
+        raise UserError(
+            f"crop_padding {pixels} with mirrored padding needs pictures of more pixels a side (these have "
+            f"{images.shape[2]}x{images.shape[1]}): choose a smaller one, or --padding black"
+        )
+    pieces = [
+        functional.pad(chunk.permute(0, 3, 1, 2).float(), [pixels] * 4, mode="reflect").byte().permute(0, 2, 3, 1)
+        for chunk in torch.split(images, CHUNK)
+    ]
+    return torch.cat(pieces).contiguous()
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:

@@ -95,7 +95,7 @@ class StreamedTrainingBatches:
         if recipe.resized_crop:
             self.transform = ResizedCrop(size, recipe.flip)
         else:
-            self.transform = PaddedCrop(size, recipe.crop_padding, recipe.flip)
+            self.transform = PaddedCrop(size, recipe.crop_padding, recipe.flip, recipe.padding == "mirrored")
         self._assembler = _Assembler(dataset, recipe.batch_size, size, device)
         self._broken: dict[str, None] = {}
         self.epoch = 0

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy
 from PIL import Image
@@ -33,16 +34,19 @@ class ResizedCrop:
 
 @dataclass(frozen=True)
 class PaddedCrop:
-    """The picture at ``size`` pixels, padded by ``padding`` black pixels, of which a random window is cut."""
+    """The picture at ``size`` pixels, padded by ``pixels`` black or mirrored ones, of which a random window is cut."""
 
     size: int
-    padding: int
+    pixels: int
     flip: bool
+    mirrored: bool = False
 
     def __call__(self, data: bytes, random: numpy.random.Generator) -> numpy.ndarray:
         """Encoded bytes -> uint8, (size, size, 3). Raises `BrokenImageError` for what cannot be decoded."""
-        padded = numpy.pad(CentreCrop(self.size, self.size)(data), ((self.padding,) * 2, (self.padding,) * 2, (0, 0)))
-        row, column = random.integers(0, 2 * self.padding + 1, 2)
+        widths = ((self.pixels,) * 2, (self.pixels,) * 2, (0, 0))
+        mode: Literal["reflect", "constant"] = "reflect" if self.mirrored else "constant"
+        padded = numpy.pad(CentreCrop(self.size, self.size)(data), widths, mode)
+        row, column = random.integers(0, 2 * self.pixels + 1, 2)
         pixels: numpy.ndarray = padded[row : row + self.size, column : column + self.size]
         return pixels[:, ::-1] if self.flip and random.random() < 0.5 else pixels
 

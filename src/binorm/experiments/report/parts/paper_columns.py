@@ -11,7 +11,6 @@ from binorm.experiments.recipes import load_recipe
 from binorm.experiments.recipes.base import VALIDATION, recipe_names
 from binorm.experiments.recipes.titles import data_name
 from binorm.experiments.report import notes, published
-from binorm.experiments.report.classification import row_entries
 from binorm.experiments.report.published import Published
 from binorm.experiments.report.scores import (
     BASELINE,
@@ -22,6 +21,7 @@ from binorm.experiments.report.scores import (
     finished,
     leaders,
     norms_of,
+    row_entries,
     scores_of,
 )
 from binorm.experiments.runs.reading import Run, read_runs

@@ -24,10 +24,9 @@ from binorm.experiments.rescue.robustness_folder import (
     read_labels,
     read_record,
 )
-from binorm.experiments.rescue.shifts import SHIFTS
+from binorm.experiments.shifts.catalog import GROUPS, SHIFTS
 
 Correct = NDArray[numpy.bool_]
-KINDS = {"corruption": "corruption", "extra": "extra corruption", "style": "style shift"}
 AS_TRAINED = "none"
 
 
@@ -105,7 +104,7 @@ class Robustness:
     @property
     def kinds(self) -> list[str]:
         """Those of which any shift was measured."""
-        return [kind for kind in KINDS if self.shifts(kind)]
+        return [kind for kind in GROUPS if self.shifts(kind)]
 
     @property
     def columns(self) -> dict[str, list[str]]:

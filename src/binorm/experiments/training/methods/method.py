@@ -40,6 +40,9 @@ class Method(nn.Module):
     uses_target: ClassVar[bool] = False
     """Whether unlabelled pictures of the target are trained on."""
 
+    label_smoothing: float = 0.0
+    """Share of the target that is spread over all classes; the recipe says it."""
+
     def __init__(self, network: nn.Module, num_features: int, num_classes: int, num_domains: int) -> None:
         super().__init__()
 
@@ -56,9 +59,8 @@ class Method(nn.Module):
         """
         return self.classification_loss(outputs)
 
-    @staticmethod
-    def classification_loss(outputs: Sequence[DomainOutputs]) -> Tensor:
+    def classification_loss(self, outputs: Sequence[DomainOutputs]) -> Tensor:
         """The mean cross-entropy of all labelled pictures."""
         labelled = [(each.logits, each.labels) for each in outputs if each.labels is not None]
         logits, labels = torch.cat([each for each, _ in labelled]), torch.cat([each for _, each in labelled])
-        return functional.cross_entropy(logits, labels)
+        return functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)

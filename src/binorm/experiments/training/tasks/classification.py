@@ -26,6 +26,7 @@ from binorm.experiments.data.dataset import Dataset, ImageSet
 from binorm.experiments.data.identity import Identity, data_facts, remarks_on_data
 from binorm.experiments.data.samples import write_samples
 from binorm.experiments.models import check_name, create
+from binorm.experiments.models.fast import Whitening
 from binorm.experiments.models.head import find_head
 from binorm.experiments.models.norms import NORMS
 from binorm.experiments.models.weights import check_weights
@@ -74,7 +75,9 @@ class Classification(Objective):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """SGD in the two groups of `binorm.param_groups`, scheduled by the step."""
         recipe = self.recipe
-        optimizer = torch.optim.SGD(self.parameter_groups(), lr=recipe.lr, momentum=recipe.momentum)
+        optimizer = torch.optim.SGD(
+            self.parameter_groups(), lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov
+        )
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: recipe.lr_factor(step / len(self.training_batches))
         )
@@ -102,7 +105,7 @@ class Classification(Objective):
         """Cross-entropy of one batch: images (N, 3, H, W), labels (N,)."""
         images, labels = batch
         logits = self.network(images)
-        loss = functional.cross_entropy(logits, labels)
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         self.check_loss(loss, batch_idx)
         self.add_batch(0, loss, logits, labels)
         return loss
@@ -172,6 +175,7 @@ class ClassifierTraining(Training):
         network = create(recipe.model, len(dataset.classes), norm, recipe.dropout, recipe.weights)
         self.network = network.to(memory_format=torch.channels_last)
         self.batches = self.training_batches(seed, device)
+        self.fit_whitening()
         self.evaluation = [
             evaluation_batches(images, dataset, recipe, device) for images in dataset.evaluation.values()
         ]
@@ -180,6 +184,17 @@ class ClassifierTraining(Training):
     def training_batches(self, seed: int, device: torch.device) -> AnyTrainingBatches | DomainBatches:
         """What an epoch trains on."""
         return training_batches(self.dataset, self.recipe, seed, device)
+
+    def fit_whitening(self) -> None:
+        """Find the filters of networks that have such a layer, of the first training batch."""
+        for module in self.network.modules():
+            if isinstance(module, Whitening):
+                module.fit(self.first_pictures())
+
+    def first_pictures(self) -> Tensor:
+        """Those of the first training batch, (N, 3, H, W)."""
+        batch: Any = next(iter(self.batches))
+        return torch.cat([each.pictures for each in batch]) if isinstance(batch, list) else batch[0]
 
     def begin(self, folder: Path) -> None:
         """Write sample images of every set."""

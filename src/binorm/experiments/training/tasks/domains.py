@@ -59,6 +59,7 @@ class DomainClassification(Classification):
             self.method = METHODS[recipe.method or ERM](
                 network, self.tap.num_features(size), num_classes, len(self.domains)
             )
+        self.method.label_smoothing = recipe.label_smoothing
         self.statistics = DomainStatistics(network, self.domains) if recipe.statistics == "per-domain" else None
         self.confusion_matrices = nn.ModuleList(
             MulticlassConfusionMatrix(num_classes, validate_args=False) for _ in evaluation

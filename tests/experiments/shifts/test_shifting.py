@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.rescue import shifting
-from binorm.experiments.rescue.shifting import Shifting, turn_severities
-from binorm.experiments.rescue.shifts import SHIFTS, Shift
+from binorm.experiments.shifts import shifting
+from binorm.experiments.shifts.catalog import SHIFTS, Shift
+from binorm.experiments.shifts.shifting import Shifting, turn_severities
 
 
 def pictures(count=7, height=32, width=40):

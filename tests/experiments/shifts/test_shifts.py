@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.rescue import corruptions
-from binorm.experiments.rescue.shifts import SHIFTS, find_shift
+from binorm.experiments.shifts import corruptions
+from binorm.experiments.shifts.catalog import SHIFTS, find_shift
 
 
 def picture(height=40, width=33, seed=0):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.rescue.shifts import SEVERITIES, Shift
+from binorm.experiments.shifts.catalog import SEVERITIES, Shift
 
 _CHUNK_VALUES = 16 * 3 * 224 * 224  # of what a process gets at once: a second of the slowest shift
 _WORTH_PROCESSES = 128 * 3 * 224 * 224  # another process takes some seconds to import PyTorch and compile glass blur

@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binorm.experiments.common.errors import UserError, lookup
-from binorm.experiments.rescue import corruptions, style_shifts
+from binorm.experiments.shifts import corruptions, style_shifts
 
 Group = Literal["corruption", "extra", "style"]
 Picture = NDArray[np.uint8]
 
+GROUPS: dict[str, str] = {"corruption": "corruption", "extra": "extra corruption", "style": "style shift"}  # in words
 SEVERITIES = (1, 2, 3, 4, 5)
-SMALLEST_SIDE = 32
+SMALLEST_SIDE = 32  # pixels, of corruptions; a shift of style moves no pixels, and needs few
+SMALLEST_SIDE_OF_STYLE = 8
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,16 @@ class Shift:
     group: Group
     apply: Callable[[Picture, int, int], Picture]
 
+    @property
+    def smallest_side(self) -> int:
+        """In pixels, of the pictures that it can be applied to."""
+        return SMALLEST_SIDE_OF_STYLE if self.group == "style" else SMALLEST_SIDE
+
     def __call__(self, picture: Picture, severity: int) -> Picture:
         """The picture after the shift, uint8 (H, W, 3); the one that was given is left as it is.
 
         Raises:
-            UserError: for a picture of another kind or under 32 pixels a side, or a severity that is not 1 to 5.
+            UserError: for a picture of another kind or a smaller one, or a severity that is not 1 to 5.
         """
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             raise UserError(
@@ -50,10 +57,10 @@ class Shift:
                 "expected a picture, uint8 (height, width, 3)"
             )
         height, width, _ = picture.shape
-        if min(height, width) < SMALLEST_SIDE:
+        if min(height, width) < self.smallest_side:
             raise UserError(
-                f"the shift {self.name} got a picture of {width}x{height} pixels: expected at least {SMALLEST_SIDE} a "
-                "side. Enlarge the pictures, or choose a network that takes larger ones"
+                f"the shift {self.name} got a picture of {width}x{height} pixels: expected at least "
+                f"{self.smallest_side} a side. Enlarge the pictures, or choose a network that takes larger ones"
             )
         if severity not in SEVERITIES:
             raise UserError(f"severity {severity} of the shift {self.name}: expected 1, 2, 3, 4 or 5")

@@ -1,0 +1,207 @@
+"""Top-1 of trained classifiers on their test pictures as these would look elsewhere, kept in the runs' folders."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from binorm.experiments.common.errors import UserError, lookup
+from binorm.experiments.common.files import write_text_atomically
+from binorm.experiments.common.run_files import RUN_FILE, WEIGHTS_FILE, weights_of
+from binorm.experiments.common.tensors import load_state_dict
+from binorm.experiments.common.text import counted, printable
+from binorm.experiments.data.batches.augmentation import resized
+from binorm.experiments.data.batches.preprocessing import Preprocessing
+from binorm.experiments.data.dataset import EncodedSet, ImageSet
+from binorm.experiments.data.identity import data_facts
+from binorm.experiments.recipes.base import VALIDATION
+from binorm.experiments.recipes.classification import ClassifierRecipe
+from binorm.experiments.runs.checkpoint import Trained, load_network
+from binorm.experiments.runs.folder import other_data, sole_use
+from binorm.experiments.runs.reading import find_all_runs
+from binorm.experiments.shifts.catalog import SHIFTS, Group, find_shift
+from binorm.experiments.shifts.shifting import Shifting, turn_severities
+from binorm.experiments.training.protocols import Loader
+from binorm.experiments.training.settings import Settings, choose_settings
+
+NAMED: dict[str, Group] = {"corruptions": "corruption", "style": "style"}  # as of `binorm robustness --shifts`
+PIXELS, LEAST = 2**22, 256  # of an evaluation set, and pictures at least; of a larger set evenly spaced ones are taken
+_BATCH_PIXELS = 2**18  # see `binorm.experiments.data.batches.batches`
+
+
+@dataclass
+class _Run:
+    folder: Path
+    network: nn.Module
+    trained: Trained
+    sets: dict[str, dict[str, Any]]  # what its run.json says by now
+
+
+def installed_groups() -> tuple[Group, ...]:
+    """The groups of shifts that can be computed here: corruptions need a package."""
+    return tuple(group for group in NAMED.values() if _is_installed(group))
+
+
+def named_groups(text: str) -> tuple[Group, ...]:
+    """``corruptions,style``, one of them, or ``none``.
+
+    Raises:
+        UserError: for anything else, and for corruptions without their package.
+    """
+    if text == "none":
+        return ()
+    groups = tuple(lookup("group of shifts", name.strip(), NAMED) for name in text.split(","))
+    for group in groups:
+        find_shift(_first(group))
+    return groups
+
+
+def _is_installed(group: Group) -> bool:
+    try:
+        find_shift(_first(group))
+    except UserError:
+        return False
+    return True
+
+
+def _first(group: Group) -> str:
+    return next(name for name, shift in SHIFTS.items() if shift.group == group)
+
+
+def add_shifted(
+    folder: Path, loader: Loader, groups: Sequence[Group], processes: int, tell: Callable[[str], None]
+) -> None:
+    """Measure the finished runs in ``runs/<recipe>`` that have weights, and write it into each one's ``run.json``.
+
+    There, ``shifted`` maps an evaluation set (not the one to choose by) to the number of its ``pictures``, their
+    shorter ``side``, their top-1 as they are (``clean``), and by name of the shift that of the shifted ones
+    (``shifts``), in percent; each picture has one severity of a shift, 1 to 5 in turn. What is there already is not
+    measured again.
+
+    Args:
+        folder: of a recipe's runs.
+        loader: of their data.
+        groups: of shifts; each is left out where pictures are too small for it.
+        processes: how many apply shifts.
+        tell: is called with what is being done, in words.
+
+    Raises:
+        UserError: for unusable weights or data, and where another process has a run.
+    """
+    by_recipe: dict[str, list[Path]] = {}
+    recipes: dict[str, ClassifierRecipe] = {}
+    for run in find_all_runs(folder):
+        if _has_ended(run):
+            _, trained = load_network(run)
+            recipes[repr(trained.recipe)] = trained.recipe
+            by_recipe.setdefault(repr(trained.recipe), []).append(run)
+    with Shifting(processes) as shifting:
+        for key, runs in by_recipe.items():
+            open_runs = [run for run in runs if _lacks(run, groups)]
+            if open_runs and loader.finds(recipes[key]):
+                _measure(open_runs, recipes[key], loader, groups, shifting, tell)
+
+
+def _has_ended(run: Path) -> bool:
+    """Whether it is whole, and its weights are here: runs travel without them."""
+    return (run / WEIGHTS_FILE).exists() and _facts(run).get("status") == "finished"
+
+
+def _facts(run: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # the report says what is wrong with it
+    return facts if isinstance(facts, dict) else {}
+
+
+def _lacks(run: Path, groups: Sequence[Group]) -> bool:
+    """Whether anything of it is still to be measured, as far as can be told without its pictures."""
+    facts = _facts(run)
+    sets = [name for name in facts.get("data", {}).get("evaluation", {}) if name != VALIDATION]
+    shifted = facts.get("shifted", {})
+    return any(name not in shifted or _open(shifted[name], groups) for name in sets)
+
+
+def _open(entry: Mapping[str, Any], groups: Sequence[Group]) -> list[str]:
+    """The shifts that one evaluation set is still without."""
+    asked = (name for name, shift in SHIFTS.items() if shift.group in groups and entry["side"] >= shift.smallest_side)
+    return [name for name in asked if name not in entry["shifts"]]
+
+
+def _measure(
+    folders: Sequence[Path],
+    recipe: ClassifierRecipe,
+    loader: Loader,
+    groups: Sequence[Group],
+    shifting: Shifting,
+    tell: Callable[[str], None],
+) -> None:
+    dataset = loader.dataset(recipe)
+    facts = data_facts(dataset, loader.identity(recipe))
+    runs = [
+        _Run(folder, *load_network(folder), dict(_facts(folder).get("shifted", {})))
+        for folder in folders
+        if not other_data(folder, facts)
+    ]
+    settings, preprocessing = choose_settings(recipe, 0), Preprocessing.of(dataset, recipe)
+    for run in runs:
+        run.network.to(settings.device).to(memory_format=torch.channels_last).eval()
+    for name, images in dataset.evaluation.items():
+        if name == VALIDATION or not runs:
+            continue
+        pictures, labels = _pictures(images, preprocessing)
+
+        def top1(run: _Run, pictures: Tensor, labels: Tensor = labels) -> float:
+            return _top1(run.network, pictures, labels, preprocessing, settings)
+
+        for run in runs:
+            if (own := weights_of(run.folder, name)).exists():  # the domain has running statistics of its own
+                run.network.load_state_dict(load_state_dict(own))
+            measured = {"pictures": len(labels), "side": min(pictures.shape[2:]), "clean": top1(run, pictures)}
+            run.sets[name] = measured | {"shifts": dict(run.sets.get(name, {}).get("shifts", {}))}
+        for place, (shift_name, shift) in enumerate(SHIFTS.items()):
+            asked = [run for run in runs if shift_name in _open(run.sets[name], groups)]
+            if not asked:
+                continue
+            tell(f"{printable(name)}, {shift_name.replace('_', ' ')}: {counted(len(asked), 'network')} on "
+                 f"{counted(len(labels), 'picture')}")  # fmt: skip
+            shifted = shifting(shift, pictures, turn_severities(len(labels), place))
+            for run in asked:
+                run.sets[name]["shifts"][shift_name] = top1(run, shifted)
+    for run in runs:
+        with sole_use(run.folder):
+            facts = _facts(run.folder) | {"shifted": run.sets}
+            write_text_atomically(run.folder / RUN_FILE, json.dumps(facts, indent=2) + "\n")
+
+
+def _pictures(images: ImageSet | EncodedSet, preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
+    """Pictures as the network's pixels, uint8 (N, 3, H, W), and labels (N,)."""
+    height, width = preprocessing.height, preprocessing.width
+    count = min(len(images), max(PIXELS // (height * width), LEAST))
+    places = torch.arange(count) * len(images) // count
+    if isinstance(images, ImageSet):
+        chosen = resized(images.images[places], (height, width))
+        return chosen.permute(0, 3, 1, 2).contiguous(), images.labels[places]
+    wanted = set(places.tolist())
+    found = [(preprocessing.read(each.read()), each.label) for place, each in enumerate(images.pictures(None))
+             if place in wanted]  # fmt: skip
+    return torch.stack([pixels for pixels, _ in found]), torch.tensor([label for _, label in found])
+
+
+@torch.inference_mode()
+def _top1(
+    network: nn.Module, pictures: Tensor, labels: Tensor, preprocessing: Preprocessing, settings: Settings
+) -> float:
+    """In percent, to three decimals."""
+    size = max(_BATCH_PIXELS // (preprocessing.height * preprocessing.width), 16)
+    right = 0
+    with settings.autocast():
+        for batch, known in zip(torch.split(pictures, size), torch.split(labels, size), strict=True):
+            seen = preprocessing.normalize(batch.to(settings.device)).contiguous(memory_format=torch.channels_last)
+            right += int((network(seen).argmax(1).cpu() == known).sum())
+    return round(100 * right / len(labels), 3)

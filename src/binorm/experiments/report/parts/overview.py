@@ -1,0 +1,196 @@
+"""BIN against BN in many comparisons at once: one figure, one table, from the ``report.json`` of each."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from binorm.experiments.common.errors import UserError
+from binorm.experiments.common.text import all_printable, counted
+from binorm.experiments.models.norms import NORMS
+from binorm.experiments.report.figures.forest import ForestRow, forest
+from binorm.experiments.report.page import Block, Figure, Gallery, Page, Section, Text
+from binorm.experiments.report.scores import BASELINE, COMPARED, shifted_metric
+from binorm.experiments.report.significance import MINUS, PairedDifference, number, p_text, signed
+from binorm.experiments.report.table import Cell, Head, Row, Table
+from binorm.experiments.report.texts import OVERVIEW
+from binorm.experiments.report.written import Written, write_page
+
+LABEL = f"{COMPARED} {MINUS} {BASELINE}"
+OWN, DOMAINS, SHIFTED = "Test pictures of the same kind", "Several domains", "The same test pictures, shifted"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """BIN against BN in one experiment.
+
+    Attributes:
+        folder: its name, below that of all.
+        group: ``OWN``, ``DOMAINS`` or ``SHIFTED``.
+        label: what was trained on what.
+        schedule: ``"15 of 60 epochs"`` where it is short, else nothing.
+        baseline: mean top-1 of BN in percent; nan where the report has none.
+        compared: that of BIN.
+        test: their difference, paired by seed.
+    """
+
+    folder: str
+    group: str
+    label: str
+    schedule: str
+    baseline: float
+    compared: float
+    test: PairedDifference
+
+    @property
+    def name(self) -> str:
+        """With the length of a short schedule."""
+        return f"{self.label} ({self.schedule})" if self.schedule else self.label
+
+    @property
+    def short_name(self) -> str:
+        """The same in fewer letters: ``(15/60 epochs)``."""
+        return re.sub(r"([\d,]+) of ([\d,]+) (\w+)(?: each)?", r"\1/\2 \3", self.name)
+
+
+def write_overview(folders: Sequence[Path], out: Path) -> Written:
+    """Write ``overview.html``, ``.md``, ``.json`` and ``figures/forest.svg`` of the reports in these folders.
+
+    Raises:
+        UserError: where no report compares BIN with BN over two seeds, or one is damaged.
+    """
+    found = [each for folder in folders for each in read_compared(folder)]
+    if not found:
+        raise UserError(
+            f"none of {counted(len(folders), 'report')} compares {COMPARED} with {BASELINE} over two seeds or more: "
+            "there is nothing to put beside each other"
+        )
+    return write_page(overview_page(found), out, "overview")
+
+
+def overview_page(found: Sequence[Compared]) -> Page:
+    """The page of it."""
+    ordered = [each for group in (OWN, DOMAINS, SHIFTED) for each in found if each.group == group]
+    rows = [ForestRow(each.group, each.short_name, each.test, quiet=bool(each.schedule)) for each in ordered]
+    title = f"{LABEL}, top-1 in points"
+    content = forest(title, rows, NORMS[COMPARED].colour, f"{LABEL}, points of top-1, 95 % interval over seeds")
+    blocks: list[Block] = [Gallery([Figure("forest.svg", title, content)], "wide"), Text(OVERVIEW, "soft")]
+    blocks += [overview_table(ordered), *map(Text, _sentences(ordered))]
+    experiments = counted(len({each.folder for each in found}), "experiment")
+    summary = f"Batch-instance norm against batch norm in {experiments}, each from its own report."
+    return Page("BIN against BN", summary, [Section("", blocks)], {"rows": ordered}, wide=True)
+
+
+def overview_table(found: Sequence[Compared]) -> Table:
+    """A row for each comparison."""
+    heads = (Head(BASELINE), Head(COMPARED), Head(LABEL, ("95 % interval",)), Head("p"), Head("seeds"))
+    rows = []
+    for each in found:
+        test = each.test
+        cells = (
+            Cell(_percent(each.baseline)),
+            Cell(_percent(each.compared)),
+            Cell(signed(test.mean, 2), (test.interval_text(),), strong=test.low > 0 or test.high < 0),
+            Cell(p_text(test.p_value).removeprefix("p ").removeprefix("= ")),
+            Cell(str(test.pairs)),
+        )
+        rows.append(Row(Head(each.name, group=each.group), cells))
+    return Table("experiment", heads, tuple(rows), "full", terminal=f"{LABEL}, top-1 %, last epoch")
+
+
+def read_compared(folder: Path) -> Iterator[Compared]:
+    """What the report in a folder says of BIN against BN; nothing where it compares others, or one seed.
+
+    Raises:
+        UserError: for a report that is missing or damaged.
+    """
+    path = folder / "report.json"
+    try:
+        report = all_printable(json.loads(path.read_text(encoding="utf-8")))
+        if "period" in report:
+            return  # of a style: losses, no accuracies
+        domains, schedule = "kind" in report, _length(report.get("schedule"))
+        label = ",".join(str(report["title"]).split(",")[:2])  # data and network, or data and what is done with them
+        for group, name, pair, entry in _comparisons(report):
+            test = _difference(entry)
+            if test is not None:
+                group = DOMAINS if domains and group == OWN else group
+                yield Compared(folder.name, group, label + name, schedule, *pair, test)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no {path}: expected what 'binorm compare' or 'binorm report' writes") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} is damaged ({type(error).__name__}: {error}): write it anew with binorm report"
+        ) from error
+
+
+_Pair = tuple[float, float]
+
+
+def _comparisons(report: Mapping[str, Any]) -> Iterator[tuple[str, str, _Pair, Any]]:
+    """Group, what to add to the label, means of BN and BIN, and the entry of the difference."""
+    if "kind" in report:
+        methods = {row["method"] for row in report["rows"]}
+        for each in report["norms"]:
+            if (each["compared"], each["baseline"]) == (COMPARED, BASELINE):
+                means = {row["norm"]: row.get("mean") or next(iter(row["tasks"].values()))
+                         for row in report["rows"] if row["method"] == each["within"]}  # fmt: skip
+                pair = (_number(means[BASELINE]["last"]["mean"]), _number(means[COMPARED]["last"]["mean"]))
+                yield OWN, f", {each['within']}" * (len(methods) > 1), pair, each["overall"]
+    else:
+        sets = dict.fromkeys(row["evaluation"] for row in report["rows"])
+        for data in sets:
+            rows = {row["norm"]: row for row in report["rows"] if row["evaluation"] == data}
+            if data != "validation" and {BASELINE, COMPARED} <= rows.keys():
+                pair = (_number(rows[BASELINE]["last"]["mean"]), _number(rows[COMPARED]["last"]["mean"]))
+                name = f", {data}" * (len(sets - {"validation": None}.keys()) > 1)
+                yield OWN, name, pair, rows[COMPARED]["difference"]
+    metric = shifted_metric()
+    shifted = {(row["method"], row["norm"]): row for row in report.get("shifted", ())}
+    methods = {method for method, _ in shifted}
+    for (method, norm), row in shifted.items():
+        if norm == COMPARED and (method, BASELINE) in shifted:
+            pair = (_mean(shifted[method, BASELINE]["by_seed"][metric]), _mean(row["by_seed"][metric]))
+            yield SHIFTED, f", {method}" * (len(methods) > 1), pair, row["difference"][metric]
+
+
+def _difference(entry: Any) -> PairedDifference | None:
+    if entry is None:
+        return None
+    fields = {name: _number(entry[name]) for name in ("mean", "low", "high", "p_value")}
+    return PairedDifference(int(entry["pairs"]), **fields)
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _mean(by_seed: Mapping[str, float]) -> float:
+    values = [float(each) for each in by_seed.values()]
+    return math.fsum(values) / len(values)
+
+
+def _percent(value: float) -> str:
+    return "–" if math.isnan(value) else number(value, 2)
+
+
+def _length(schedule: str | None) -> str:
+    """``"15 of 60 epochs"`` of a short one."""
+    return re.sub(r"^short schedule: ", "", schedule or "")
+
+
+def _sentences(found: Sequence[Compared]) -> list[str]:
+    """In how many experiments the interval leaves out 0, group by group."""
+    texts = []
+    for group in (OWN, DOMAINS, SHIFTED):
+        tests = [each.test for each in found if each.group == group]
+        if tests:
+            above, below = sum(test.low > 0 for test in tests), sum(test.high < 0 for test in tests)
+            texts.append(
+                f"{group}: the interval is above 0 in {above} of {len(tests)}, below it in {below}, and holds it in "
+                f"{len(tests) - above - below}."
+            )
+    return texts

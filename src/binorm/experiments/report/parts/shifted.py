@@ -1,0 +1,156 @@
+"""Clean and shifted test pictures: what each norm loses where pictures look otherwise."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from binorm.experiments.common.text import counted
+from binorm.experiments.report.page import Block, Details, Section, Text
+from binorm.experiments.report.scores import (
+    BASELINE,
+    CLEAN,
+    COMPARED,
+    Scores,
+    corrected_verdict,
+    holm_of,
+    shifted_metric,
+)
+from binorm.experiments.report.significance import (
+    PairedDifference,
+    mean_by_seed,
+    paired_difference,
+    signed,
+    spread,
+)
+from binorm.experiments.report.table import Cell, Head, Row, Table, drawn, reach
+from binorm.experiments.report.texts import SHIFTED
+from binorm.experiments.runs.reading import FinishedRun, method_label
+from binorm.experiments.shifts.catalog import GROUPS, SHIFTS
+
+
+@dataclass(frozen=True)
+class ShiftedRow:
+    """One norm with one method: accuracies by metric and seed, each the mean over all evaluation sets.
+
+    Attributes:
+        method: as in `binorm.experiments.runs.reading.Run`.
+        norm: its name.
+        values: by metric (`CLEAN`, `shifted_metric`) and seed, in percent.
+    """
+
+    method: str
+    norm: str
+    values: Mapping[str, Mapping[int, float]]
+
+    def against(self, base: "ShiftedRow | None", metric: str) -> PairedDifference | None:
+        """The paired difference to another norm; None to itself and below two seeds."""
+        if base is None or base is self:
+            return None
+        return paired_difference(self.values[metric], base.values[metric])
+
+
+def shifted_rows(
+    scores: Scores, rows: Sequence[tuple[str, str]], places: Sequence[tuple[str, str | None]]
+) -> tuple[ShiftedRow, ...]:
+    """Rows that have a seed measured in every place.
+
+    Args:
+        scores: of all runs.
+        rows: method and norm of each.
+        places: task and evaluation set of each.
+    """
+    metrics = [CLEAN, *map(shifted_metric, (None, *GROUPS, *SHIFTS))]
+    found = []
+    for method, norm in rows:
+        values = {
+            metric: mean_by_seed([scores.by_seed(metric, norm, data, task, method) for task, data in places])
+            for metric in metrics
+        }
+        if values[shifted_metric()]:
+            found.append(ShiftedRow(method, norm, {metric: each for metric, each in values.items() if each}))
+    return tuple(found)
+
+
+def shifted_section(runs: Sequence[FinishedRun], rows: Sequence[ShiftedRow], where: str = "") -> Section:
+    """The table of all rows, and below it every shift; nothing without any.
+
+    Args:
+        runs: that they are of.
+        rows: from `shifted_rows`.
+        where: what the means are over, in words.
+    """
+    if not rows:
+        return Section("Clean and shifted pictures", [])
+    counts = [found.pictures for run in runs for found in run.record.shifted.values()]
+    pictures = (
+        counted(min(counts), "picture") if len(set(counts)) == 1 else f"{min(counts):,} to {max(counts):,} pictures"
+    )
+    shifts = [shift for shift in SHIFTS if shifted_metric(shift) in rows[0].values]
+    blocks: list[Block] = [
+        _table(rows, shifts, ", ".join(filter(None, (where, f"{pictures} of each test set, top-1 %")))),
+        Text(SHIFTED, "soft"),
+        Details("By shift", [_shift_table(rows, shifts)]),
+    ]
+    return Section("Clean and shifted pictures", blocks)
+
+
+def shifted_entries(rows: Sequence[ShiftedRow]) -> list[dict[str, Any]]:
+    """For report.json."""
+    return [
+        {
+            "method": row.method,
+            "norm": row.norm,
+            "by_seed": row.values,
+            "difference": {
+                metric: row.against(_base(rows, row), metric)
+                for metric in row.values
+                if metric in getattr(_base(rows, row), "values", {})
+            },
+        }
+        for row in rows
+    ]
+
+
+def _table(rows: Sequence[ShiftedRow], shifts: Sequence[str], what: str) -> Table:
+    groups = [group for group in GROUPS if shifted_metric(group) in rows[0].values]
+    main = shifted_metric()
+    tests = [row.against(_base(rows, row), main) for row in rows]
+    scale, p_values = reach(tests), holm_of(tests)
+    columns = [Head("clean"), Head("shifted", (counted(len(shifts), "shift"),))]
+    if len(groups) > 1:
+        for group in groups:
+            count = sum(SHIFTS[shift].group == group for shift in shifts)
+            columns.append(Head(f"{GROUPS[group]}s", (counted(count, "shift"),), quiet=True))
+    columns += [Head(drawn=True), Head(f"difference to {BASELINE}", ("shifted, 95 % interval",))]
+    lines = []
+    for row, test, p_value in zip(rows, tests, p_values, strict=True):
+        figures = [CLEAN, main, *(map(shifted_metric, groups) if len(groups) > 1 else ())]
+        cells = [
+            Cell(spread(list(row.values[metric].values())).text(), strong=metric == main, quiet=place > 1)
+            for place, metric in enumerate(figures)
+        ]
+        words = ", ".join(filter(None, (corrected_verdict(test, p_value), test.p_text()))) if test else ""
+        difference = Cell(signed(test.mean, 2), (test.interval_text(), words)) if test else Cell()
+        head = Head(row.norm, (counted(len(row.values[main]), "seed"),), group=method_label(row.method), norm=row.norm)
+        lines.append(Row(head, (*cells, drawn(test, scale), difference)))
+    return Table("norm", tuple(columns), tuple(lines), "full", terminal=f"clean and shifted pictures: {what}")
+
+
+def _shift_table(rows: Sequence[ShiftedRow], shifts: Sequence[str]) -> Table:
+    """A row a shift: every norm's mean, and what BIN differs by from BN."""
+    heads = [Head(row.norm, group=method_label(row.method), norm=row.norm) for row in rows]
+    compared = [row for row in rows if row.norm == COMPARED and _base(rows, row) is not None]
+    heads += [Head(f"{COMPARED} {chr(0x2212)} {BASELINE}", group=method_label(row.method)) for row in compared]
+    lines = []
+    for shift in shifts:
+        metric = shifted_metric(shift)
+        cells = [Cell(spread(list(row.values.get(metric, {}).values())).text(1)) for row in rows]
+        for row in compared:
+            test = row.against(_base(rows, row), metric)
+            cells.append(Cell(signed(test.mean, 1), (test.interval_text(1),)) if test else Cell("–"))
+        lines.append(Row(Head(shift.replace("_", " "), group=f"{GROUPS[SHIFTS[shift].group]}s"), tuple(cells)))
+    return Table("shift", tuple(heads), tuple(lines), "soft")
+
+
+def _base(rows: Sequence[ShiftedRow], row: ShiftedRow) -> ShiftedRow | None:
+    return next((each for each in rows if each.method == row.method and each.norm == BASELINE), None)

@@ -1,0 +1,1 @@
+"""Pictures as they look elsewhere: the common corruptions, and shifts of style."""
