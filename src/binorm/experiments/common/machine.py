@@ -38,6 +38,42 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
+class EnergyCounter:
+    """Energy that the processor packages have taken, as far as this machine counts it and lets us read it.
+
+    Linux counts packages in ``/sys/class/powercap`` (Intel's RAPL; AMD's too), often for root alone, and hardly ever in
+    a virtual machine. Whatever else runs on the machine is counted with it.
+
+    Args:
+        folder: of the counters.
+    """
+
+    def __init__(self, folder: Path = Path("/sys/class/powercap")) -> None:
+        self._zones = [zone for zone in sorted(folder.glob("intel-rapl:*")) if zone.name.count(":") == 1]
+        self._last = self._read()
+        self._joules = 0.0
+
+    def joules(self) -> float | None:
+        """Since this counter was made; None where nothing counts."""
+        now = self._read()
+        if not now or now.keys() != self._last.keys():
+            return None
+        for zone, (value, most) in now.items():
+            self._joules += ((value - self._last[zone][0]) % most) / 1e6  # a counter starts anew at its end
+        self._last = now
+        return self._joules
+
+    def _read(self) -> dict[str, tuple[int, int]]:
+        """Of each package the count and where it starts anew, in microjoules."""
+        try:
+            return {
+                zone.name: (int((zone / "energy_uj").read_text()), int((zone / "max_energy_range_uj").read_text()) + 1)
+                for zone in self._zones
+            }
+        except (OSError, ValueError):
+            return {}
+
+
 def _cpu_name() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

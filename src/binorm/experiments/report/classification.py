@@ -1,7 +1,8 @@
 """The report of one recipe that trains a classifier: norms beside each other on every evaluation set."""
 
+import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from binorm.experiments.report.parts.shifted import ShiftedRow, shifted_entries,
 from binorm.experiments.report.scores import (
     BASELINE,
     BEST_ON_VALIDATION,
+    JOULES,
     LAST_EPOCH,
+    OPERATIONS,
     SECONDS,
     SPEED,
     Scores,
@@ -176,33 +179,51 @@ def _lines(label: str) -> tuple[str, tuple[str, ...]]:
 
 
 def costs(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """What each norm with a finished run takes: training pictures a second in the median epoch, seconds of a run."""
+    """What each norm with a finished run takes: training pictures a second in the median epoch, and by run the rest."""
     scores = Scores(scores_of(runs))
     found = []
     for norm in norms_of(runs):
         for first in finished(runs, norm)[:1]:
-            speed, seconds = (spread(scores.all_values(metric, norm)) for metric in (SPEED, SECONDS))
             record = first.record
             found.append({"norm": norm, "parameters": record.parameters, "gates": record.gates})
-            found[-1] |= {"images_per_second": speed, "seconds": seconds}
+            for name, metric in _COSTS.items():
+                if values := scores.all_values(metric, norm):
+                    found[-1][name] = spread(values)
     return found
 
 
+_COSTS = {"images_per_second": SPEED, "seconds": SECONDS, "operations": OPERATIONS, "joules": JOULES}
+_UNITS = {  # heading, unit, size of the unit
+    "operations": ("operations", f"10{chr(0xB9)}{chr(0xB2)} a run", 1e12),
+    "joules": ("energy", "kJ a run", 1e3),
+}
+
+
 def cost_table(runs: Sequence[Run], group: str = "") -> Table:
-    """Parameters, gates, speed and time by norm."""
-    heads = (Head("parameters"), Head("gates"), Head("training", ("pictures/s",)), Head("seconds", ("a run",)))
-    return Table("norm", heads, tuple(cost_rows(runs, group)), "full")
+    """Parameters, gates, speed and time by norm; operations and energy where runs say them."""
+    heads = [Head("parameters"), Head("gates"), Head("training", ("pictures/s",)), Head("seconds", ("a run",))]
+    heads += [Head(heading, (unit,)) for name, (heading, unit, _) in _UNITS.items() if name in measured_costs(runs)]
+    return Table("norm", tuple(heads), tuple(cost_rows(runs, group, measured_costs(runs))), "full")
 
 
-def cost_rows(runs: Sequence[Run], group: str = "") -> list[Row]:
-    """One row a norm; ``group`` stands above them."""
+def cost_rows(runs: Sequence[Run], group: str = "", measured: Collection[str] = ()) -> list[Row]:
+    """One row a norm; ``group`` stands above them, and ``measured`` says what of `_UNITS` has a column."""
     rows = []
     for cost in costs(runs):
         counts = [number(cost[name], 0) for name in ("parameters", "gates")]
         seconds = cost["seconds"].text(0 if cost["seconds"].mean >= 100 else 1)
-        texts = (*counts, cost["images_per_second"].text(0), seconds)
+        texts = [*counts, cost["images_per_second"].text(0), seconds]
+        for name, (_, _, unit) in _UNITS.items():
+            if name in measured:
+                mean = cost[name].mean / unit if name in cost else math.nan
+                texts.append("–" if math.isnan(mean) else number(mean, 0 if mean >= 100 else 1))
         rows.append(Row(Head(cost["norm"], norm=cost["norm"], group=group), tuple(map(Cell, texts))))
     return rows
+
+
+def measured_costs(runs: Sequence[Run]) -> set[str]:
+    """What of operations and energy any run says."""
+    return {name for cost in costs(runs) for name in _UNITS if name in cost}
 
 
 def _gate_sections(runs: Sequence[FinishedRun], schedule: str | None) -> list[Section]:

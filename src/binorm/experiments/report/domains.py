@@ -12,6 +12,7 @@ from binorm.experiments.report.classification import (
     cost_table,
     costs,
     figure_section,
+    measured_costs,
     no_test,
     run_entries,
 )
@@ -293,7 +294,7 @@ def _costs(runs: Sequence[Run]) -> list[Block]:
     rows = [
         row
         for method in methods_of(runs)
-        for row in cost_rows([run for run in runs if run.method == method], method_label(method))
+        for row in cost_rows([run for run in runs if run.method == method], method_label(method), measured_costs(runs))
     ]
     return [Text(texts.COST, "soft"), replace(table, rows=tuple(rows))]
 

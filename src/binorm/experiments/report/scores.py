@@ -1,11 +1,13 @@
 """Everything that runs scored as one long list, grouped once, and every comparison that a report draws from it."""
 
 import math
+import operator
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from binorm.experiments.models.operations import TRAINING
 from binorm.experiments.recipes.base import VALIDATION
 from binorm.experiments.report.significance import (
     PairedDifference,
@@ -27,6 +29,7 @@ BASELINE, COMPARED = "bn", "bin"
 LAST, BEST = "accuracy", "best_accuracy"  # top-1 in percent after the last epoch, and at the best one
 STARTED = "started"  # 1 for every run, finished or not
 SPEED, SECONDS = "images_per_second", "run_seconds"
+OPERATIONS, JOULES = "run_operations", "run_joules"  # of training, in all
 CLEAN, SHIFTED = "clean_accuracy", "shifted_accuracy"  # top-1 on pictures as they are, and on the same ones shifted
 LAST_EPOCH = "last epoch"
 BEST_ON_TEST = "best epoch (chosen on the test set)"
@@ -66,6 +69,11 @@ def scores_of(runs: Iterable[Run], recipe: str = "") -> Iterator[Score]:
         # The median leaves out the first epoch's warm-up and a neighbour's burst of work.
         yield Score(*place, "", SPEED, statistics.median(run.metrics[SPEED]))
         yield Score(*place, "", SECONDS, run.record.seconds)
+        if run.record.operations:
+            pictures = sum(map(operator.mul, run.metrics[SPEED], run.metrics["seconds"]))
+            yield Score(*place, "", OPERATIONS, TRAINING * run.record.operations * pictures)
+        if "joules" in run.metrics:
+            yield Score(*place, "", JOULES, sum(run.metrics["joules"]))
 
 
 def shifted_scores(found: ShiftedScores) -> Iterator[tuple[str, float]]:

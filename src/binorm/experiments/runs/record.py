@@ -18,8 +18,9 @@ STATUSES = ("running", "finished", "diverged")
 class RunRecord:
     """``run.json``.
 
-    ``seconds`` is wall-clock time; ``data`` is all that is said of the data; ``shifted`` holds what was measured on
-    shifted pictures, by evaluation set, and is empty where nothing was.
+    ``seconds`` is wall-clock time; ``operations`` are those of a forward pass of one picture, 0 in an older run;
+    ``data`` is all that is said of the data; ``shifted`` holds what was measured on shifted pictures, by evaluation
+    set, and is empty where nothing was.
     """
 
     status: str
@@ -29,6 +30,7 @@ class RunRecord:
     seconds: float
     parameters: int
     gates: int
+    operations: int
     settings: Mapping[str, Any]
     versions: Mapping[str, Any]
     machine: Mapping[str, Any]
@@ -106,6 +108,7 @@ def read_record(path: Path, norm: str, seed: int) -> RunRecord:
         seconds=float(field(entries, "seconds", (int, float), path)),
         parameters=field(entries, "parameters", int, path),
         gates=field(entries, "gates", int, path),
+        operations=field({"operations": 0, **entries}, "operations", int, path),
         settings=field(entries, "settings", dict, path),
         versions=field(entries, "versions", dict, path),
         machine=field(entries, "machine", dict, path),

@@ -12,6 +12,7 @@ from torch import nn
 
 from binorm import gate_summary, named_gates
 from binorm.experiments.common.files import write_text_atomically
+from binorm.experiments.common.machine import EnergyCounter
 from binorm.experiments.common.run_files import CONFUSION_FILE, GATES_FILE, METRICS_FILE
 from binorm.experiments.training.task import Training
 
@@ -29,6 +30,7 @@ class Recorder(Callback):
         self.confusions: list[list[list[int]]] = []
         self._epochs = 0
         self._epoch_started = self._seconds = self._learning_rate = 0.0
+        self._energy = EnergyCounter()
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
@@ -49,6 +51,7 @@ class Recorder(Callback):
         """Start the clock; note the learning rate that the epoch starts with."""
         self._learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
         self._seconds, self._epoch_started = 0.0, time.perf_counter()
+        self._energy = EnergyCounter()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock: the speed is that of training alone."""
@@ -58,6 +61,8 @@ class Recorder(Callback):
         """Keep this epoch and write the files."""
         whole = time.perf_counter() - self._epoch_started
         seconds = self._seconds or whole  # no evaluation has stopped the clock
+        joules = self._energy.joules()
+        energy = {} if joules is None else {"joules": round(joules, 1)}
         evaluation = {"evaluation_seconds": round(whole - seconds, 3)} if self.training.evaluation else {}
         objective, epochs = self.training.objective, trainer.current_epoch + 1
         self.rows.append(
@@ -66,6 +71,7 @@ class Recorder(Callback):
                 "learning_rate": round(self._learning_rate, 12),
                 "seconds": round(seconds, 3),
                 **evaluation,
+                **energy,
                 "images_per_second": round(self.training.images / seconds, 2),
                 **{name: round(value, objective.digits) for name, value in objective.metrics().items()},
             }

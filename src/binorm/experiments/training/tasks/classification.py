@@ -29,6 +29,7 @@ from binorm.experiments.models import check_name, create
 from binorm.experiments.models.fast import Whitening
 from binorm.experiments.models.head import find_head
 from binorm.experiments.models.norms import NORMS
+from binorm.experiments.models.operations import operations
 from binorm.experiments.models.weights import check_weights
 from binorm.experiments.recipes.base import TRAIN
 from binorm.experiments.recipes.classification import ClassificationRecipe, ClassifierRecipe
@@ -174,6 +175,8 @@ class ClassifierTraining(Training):
         torch.manual_seed(seed)  # every norm starts from the same weights
         network = create(recipe.model, len(dataset.classes), norm, recipe.dropout, recipe.weights)
         self.network = network.to(memory_format=torch.channels_last)
+        size = self.trained.preprocessing
+        self.operations = operations(self.network, (size.height, size.width)) if size else 0
         self.batches = self.training_batches(seed, device)
         self.fit_whitening()
         self.evaluation = [
@@ -202,7 +205,7 @@ class ClassifierTraining(Training):
 
     def facts(self) -> dict[str, Any]:
         """See `Training.facts`."""
-        return {"data": self.data_facts()}
+        return {"data": self.data_facts(), "operations": self.operations}
 
     def data_facts(self) -> dict[str, Any]:
         """See `binorm.experiments.data.identity.data_facts`; and images left out because they are broken."""
