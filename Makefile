@@ -1,11 +1,11 @@
-# make demo: the main job on real data.  make test: lint, types and tests.
+# make demo: the main job on real data.  make test: lint, types and tests.  make results: all reports under results/.
 # Both set up .venv the first time; nothing outside of this folder and pip's cache is touched.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 KERNELS := setup.py $(wildcard src/binorm/backends/cpu/*.cpp src/binorm/backends/cpu/*.h)
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint results clean
 
 demo: $(READY)
 	@echo "Comparing four norms on real handwritten digits in styles: 12 small networks, about 3 minutes on two cores."
@@ -25,6 +25,10 @@ lint: $(READY)
 	@$(BIN)/deptry src tools benchmarks
 	@$(BIN)/deptry tests tests/demo tests/distributed tests/experiments --exclude .venv --ignore DEP002,DEP004
 	@$(BIN)/lint-imports --no-cache
+
+results: $(READY)
+	@echo "Writing every report under results/ anew from its runs, and BIN against BN over all of them."
+	@$(BIN)/python tools/results.py
 
 $(READY): pyproject.toml $(KERNELS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

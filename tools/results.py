@@ -26,7 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=Path("results"))
     results = parser.parse_args().results
-    folders = [path for path in sorted(results.iterdir()) if (path / "report.json").exists() or (path / "runs").is_dir()]
+    folders = reports(results)
     for folder in folders:
         print(f"{folder.name}: {rebuild(folder)}", flush=True)
     write_overview(folders, results)
@@ -35,6 +35,11 @@ def main() -> int:
         for path in (*results.glob(f"*/{name}"), *results.glob(name)):
             path.unlink()
     return 0
+
+
+def reports(results: Path) -> list[Path]:
+    """The folders of comparisons."""
+    return [path for path in sorted(results.iterdir()) if (path / "report.json").exists() or (path / "runs").is_dir()]
 
 
 def rebuild(folder: Path) -> str:

@@ -54,6 +54,26 @@ def test_compare_trains_every_norm_with_every_seed_and_reports(compared):
     assert "Short schedule: 1 of 164 epochs" in (folder / "report.md").read_text()
 
 
+def test_compare_measures_on_shifted_pictures_with_what_is_installed_or_asked_for(compared, cifar, tmp_path, capsys):
+    out, arguments = compared
+    folder = shutil.copytree(out / "cifar10-resnet20", tmp_path / "cifar10-resnet20")
+    rows = json.loads((folder / "report.json").read_text())["shifted"]
+    assert [row["norm"] for row in rows] == ["bn", "bin"]
+    assert {"shifted_accuracy corruption", "shifted_accuracy fog", "shifted_accuracy dark"} <= rows[1]["by_seed"].keys()
+    for path in folder.glob("*/*/run.json"):
+        facts = json.loads(path.read_text())
+        del facts["shifted"]
+        path.write_text(json.dumps(facts))
+    again = [*arguments, "--data", str(cifar), "--out", str(tmp_path)]
+    assert main([*again, "--shifts", "none"]) == 0
+    assert json.loads((folder / "report.json").read_text())["shifted"] == []
+    assert main([*again, "--shifts", "style"]) == 0
+    found = json.loads((folder / "report.json").read_text())["shifted"]
+    assert found[1]["by_seed"]["shifted_accuracy style"] == rows[1]["by_seed"]["shifted_accuracy style"]
+    assert "shifted_accuracy fog" not in found[1]["by_seed"]
+    assert "unknown group of shifts 'styles'" in _error(capsys, *again, "--shifts", "styles")
+
+
 def test_compare_again_trains_nothing_twice(compared, cifar, capsys, monkeypatch):
     out, arguments = compared
     monkeypatch.setattr("binorm.experiments.training.compare.run", lambda *_: pytest.fail("trained again"))
@@ -120,6 +140,7 @@ def test_compare_reports_the_others_when_one_diverges(cifar, tmp_path, capsys, m
     original = compare.run
     monkeypatch.setattr(compare, "run", run)
     arguments = ["compare", "cifar10-resnet20", "--model", "resnet8", "--norms", "in,bn", "--seeds", "1", *SHORT]
+    arguments += ["--shifts", "none"]
     assert main([*arguments, "--data", str(cifar), "--out", str(tmp_path)]) == 2
     captured = capsys.readouterr()
     assert "diverged: the loss became nan" in captured.err
@@ -129,6 +150,7 @@ def test_compare_reports_the_others_when_one_diverges(cifar, tmp_path, capsys, m
 
 def test_several_recipes_get_a_table_and_figures_for_print(cifar, tmp_path, capsys):
     shared = ["--norms", "bn,bin", "--seeds", "1", "--model", "resnet8", *SHORT, "--validation", "0.2"]
+    shared += ["--shifts", "none"]
     out, figures = tmp_path / "runs", tmp_path / "figures"
     arguments = ["compare", "cifar10-resnet[25]*", *shared, "--data", str(cifar), "--out", str(out)]
     assert main([*arguments, "--figures", str(figures), "--format", "svg"]) == 0

@@ -13,12 +13,16 @@ CURVES = (
     "Lines are means over runs, bands ± one standard deviation, and the number is the mean of the last epoch. "
     "Axes are fitted to what comes after the first fifth of training."
 )
-SHIFTED = (
-    "Top-1 % on test pictures as they are (clean) and as they would look elsewhere, each at one of five severities in "
-    "turn: shifts of style (light, exposure, colour, contrast, haze, print) and the common corruptions (noise, blur, "
-    "weather, compression; Hendrycks & Dietterich 2019, at the strengths made for 224 pixels, so that small pictures "
-    "suffer more than in CIFAR-10-C). Means give each shift the same weight; differences are paired by seed. Nothing "
-    "was trained on them or chosen by them."
+SHIFTED = {
+    "style": "shifts of style (light, exposure, colour, contrast, haze, print)",
+    "corruption": (
+        "the common corruptions (noise, blur, weather, compression; Hendrycks & Dietterich 2019, at the strengths made "
+        "for 224 pixels, so that small pictures suffer more than in CIFAR-10-C)"
+    ),
+}
+SHIFTED_MEANS = (
+    "Means give each shift the same weight; differences are paired by seed. Nothing was trained on shifted pictures or "
+    "chosen by them."
 )
 OVERVIEW = (
     "Each dot is a mean over seeds of the difference after the last epoch, each line its 95 % interval by the paired "

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from binorm.experiments.common.text import counted
+from binorm.experiments.common.text import counted, listed
 from binorm.experiments.report.page import Block, Details, Section, Text
 from binorm.experiments.report.scores import (
     BASELINE,
@@ -23,7 +23,7 @@ from binorm.experiments.report.significance import (
     spread,
 )
 from binorm.experiments.report.table import Cell, Head, Row, Table, drawn, reach
-from binorm.experiments.report.texts import SHIFTED
+from binorm.experiments.report.texts import SHIFTED, SHIFTED_MEANS
 from binorm.experiments.runs.reading import FinishedRun, method_label
 from binorm.experiments.shifts.catalog import GROUPS, SHIFTS
 
@@ -88,10 +88,18 @@ def shifted_section(runs: Sequence[FinishedRun], rows: Sequence[ShiftedRow], whe
     shifts = [shift for shift in SHIFTS if shifted_metric(shift) in rows[0].values]
     blocks: list[Block] = [
         _table(rows, shifts, ", ".join(filter(None, (where, f"{pictures} of each test set, top-1 %")))),
-        Text(SHIFTED, "soft"),
+        Text(_explanation(rows), "soft"),
         Details("By shift", [_shift_table(rows, shifts)]),
     ]
     return Section("Clean and shifted pictures", blocks)
+
+
+def _explanation(rows: Sequence[ShiftedRow]) -> str:
+    kinds = listed(text for group, text in SHIFTED.items() if shifted_metric(group) in rows[0].values)
+    return (
+        "Top-1 % on test pictures as they are (clean) and as they would look elsewhere, each at one of five severities "
+        f"in turn: {kinds}. {SHIFTED_MEANS}"
+    )
 
 
 def shifted_entries(rows: Sequence[ShiftedRow]) -> list[dict[str, Any]]:
