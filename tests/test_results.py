@@ -49,6 +49,15 @@ def test_the_overview_is_that_of_the_committed_reports(tmp_path):
     assert f"{tool.START}\n\n{tool.overview_text(tmp_path)}\n\n{tool.END}" in readme
 
 
+@pytest.mark.parametrize("name", tool.TABLES)
+def test_the_table_of_several_recipes_is_that_of_their_runs(name, tmp_path):
+    tool.write_recipes_table([RESULTS / recipe for recipe in tool.TABLES[name]], tmp_path / name)
+    for file in ("table.json", "table.md"):
+        assert (tmp_path / name / file).read_text() == (RESULTS / name / file).read_text(), (
+            "repair it with: make results"
+        )
+
+
 def test_only_what_stands_between_the_comments_is_replaced(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(f"# Results\n\n{tool.START}\nold\n{tool.END}\n\nmore\n")

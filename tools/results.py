@@ -9,16 +9,25 @@ its two comments, are made of all reports.
 
 import argparse
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from binorm.experiments.commands.recipe_options import natural_key
 from binorm.experiments.common.files import write_text_atomically
 from binorm.experiments.report import write_report
+from binorm.experiments.report.paper import write_table
 from binorm.experiments.report.parts.overview import write_overview
 from binorm.experiments.report.scores import finished
 from binorm.experiments.runs.reading import read_runs
 
 START, END = "<!-- The following is written by: make results -->", "<!-- Until here. -->"
-HTML = ("report.html", "overview.html")  # everything in one file: too large to keep, and Markdown says the same
+TABLES = {"characters": ("icdar2003", "chars74k")}  # of several recipes: a folder, and how the recipes' names begin
+HTML = (
+    "report.html",
+    "table.html",
+    "overview.html",
+)  # everything in one file: too large to keep, and Markdown says the same
 
 
 def main() -> int:
@@ -29,6 +38,8 @@ def main() -> int:
     folders = reports(results)
     for folder in folders:
         print(f"{folder.name}: {rebuild(folder)}", flush=True)
+    for name, recipes in TABLES.items():
+        write_recipes_table([results / recipe for recipe in recipes], results / name)
     write_overview(folders, results)
     splice(results / "README.md", overview_text(results))
     for name in HTML:
@@ -39,7 +50,8 @@ def main() -> int:
 
 def reports(results: Path) -> list[Path]:
     """The folders of comparisons."""
-    return [path for path in sorted(results.iterdir()) if (path / "report.json").exists() or (path / "runs").is_dir()]
+    found = sorted(results.iterdir(), key=lambda path: natural_key(path.name))
+    return [path for path in found if (path / "report.json").exists() or (path / "runs").is_dir()]
 
 
 def rebuild(folder: Path) -> str:
@@ -53,10 +65,19 @@ def rebuild(folder: Path) -> str:
     return f"{len(finished(runs))} of {len(runs)} runs"
 
 
+def write_recipes_table(folders: Sequence[Path], to: Path) -> None:
+    """Write the table of recipes whose runs are kept."""
+    with tempfile.TemporaryDirectory() as place:
+        links = [Path(place) / folder.name for folder in folders]
+        for link, folder in zip(links, folders, strict=True):
+            link.symlink_to((folder / "runs").resolve())
+        write_table(links, to)
+
+
 def overview_text(results: Path) -> str:
     """Figure, table and sentences of overview.md, below its title and summary."""
     text = (results / "overview.md").read_text(encoding="utf-8")
-    return text[text.index("<img") :].strip()
+    return text[text.index("<img") :].strip().replace("### ", "**").replace("\n\n| ", "**\n\n| ")
 
 
 def splice(readme: Path, text: str) -> None:

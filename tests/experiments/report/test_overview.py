@@ -54,9 +54,8 @@ def test_every_comparison_of_bin_with_bn_has_a_row(folders, tmp_path):
     assert rows[3]["test"]["mean"] == pytest.approx(10)
     assert (rows[3]["baseline"], rows[3]["compared"]) == (51, 61)
     assert "ResNet-8 (4 of 20 epochs) | 51.00 | 61.00 |" in page.markdown
-    assert "The same test pictures, shifted: the interval is above 0 in 0 of 1, below it in 0, and holds it in 1." in (
-        page.markdown
-    )
+    assert "### The same test pictures, shifted" in page.markdown
+    assert "The interval is above 0 in 0 of 1, below it in 0, and holds it in 1." in page.markdown
     figure = (tmp_path / "out" / "figures" / "forest.svg").read_text()
     assert "ResNet-8 (4/20 epochs)" in figure
 

@@ -14,7 +14,7 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.run_files import CONFIG_FILE, GATES_FILE, METRICS_FILE, RUN_FILE, SAMPLES_FOLDER
 from binorm.experiments.common.text import all_printable, listed, printable
 from binorm.experiments.models.norms import NORMS
-from binorm.experiments.recipes import recipe_class
+from binorm.experiments.recipes import KINDS, recipe_class
 from binorm.experiments.recipes import task_of as task_in
 from binorm.experiments.recipes.base import Recipe, field_names, read_fields, recipe_names
 from binorm.experiments.recipes.titles import data_name
@@ -251,7 +251,10 @@ def _seed(folder: Path) -> int:
 
 
 def _read_config(path: Path) -> tuple[type[Recipe], dict[str, Any]]:
-    """A run's kind of recipe, and its fields; one that came after the run had its default then."""
+    """A run's kind of recipe, and its fields; one that came after the run had its default then.
+
+    Runs of the first versions have the fields of all kinds.
+    """
     try:
         config: Any = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
@@ -266,7 +269,8 @@ def _read_config(path: Path) -> tuple[type[Recipe], dict[str, Any]]:
     defaults = {each.name: each.default for each in fields(kind) if each.default is not MISSING}
     if "full_steps" in defaults.keys() - config.keys() and config.get("name") in recipe_names():
         names["full_steps"] = read_fields(config["name"])[1].get("steps", 0)  # a run from before that was written
-    return kind, {**defaults, **config, **names}
+    foreign = {name for task in KINDS for name in field_names(recipe_class(task))} - set(field_names(kind))
+    return kind, {key: value for key, value in {**defaults, **config, **names}.items() if key not in foreign}
 
 
 def _read_style(style: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from binorm.experiments.report.figures.theme import INK, RULE, SCREEN, Output, a
 from binorm.experiments.report.significance import PairedDifference, signed
 
 _ROW, _HEADING = 0.19, 0.27  # inches
-_NAMES, _FIGURES, _NAME_LENGTH = 3.9, 1.6, 62
+_NAMES, _FIGURES, _NAME_LENGTH = 4.5, 1.6, 76
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.text import all_printable, counted
 from binorm.experiments.models.norms import NORMS
 from binorm.experiments.report.figures.forest import ForestRow, forest
-from binorm.experiments.report.page import Block, Figure, Gallery, Page, Section, Text
+from binorm.experiments.report.page import Block, Figure, Gallery, Heading, Page, Section, Text
 from binorm.experiments.report.scores import BASELINE, COMPARED, shifted_metric
 from binorm.experiments.report.significance import MINUS, PairedDifference, number, p_text, signed
 from binorm.experiments.report.table import Cell, Head, Row, Table
@@ -78,14 +79,16 @@ def overview_page(found: Sequence[Compared]) -> Page:
     title = f"{LABEL}, top-1 in points"
     content = forest(title, rows, NORMS[COMPARED].colour, f"{LABEL}, points of top-1, 95 % interval over seeds")
     blocks: list[Block] = [Gallery([Figure("forest.svg", title, content)], "wide"), Text(OVERVIEW, "soft")]
-    blocks += [overview_table(ordered), *map(Text, _sentences(ordered))]
+    for name, members in groupby(ordered, lambda each: each.group):
+        group = list(members)
+        blocks += [Heading(name), overview_table(group), Text(_sentence(group))]
     experiments = counted(len({each.folder for each in found}), "experiment")
     summary = f"Batch-instance norm against batch norm in {experiments}, each from its own report."
     return Page("BIN against BN", summary, [Section("", blocks)], {"rows": ordered}, wide=True)
 
 
 def overview_table(found: Sequence[Compared]) -> Table:
-    """A row for each comparison."""
+    """A row for each comparison of one group."""
     heads = (Head(BASELINE), Head(COMPARED), Head(LABEL, ("95 % interval",)), Head("p"), Head("seeds"))
     rows = []
     for each in found:
@@ -97,8 +100,8 @@ def overview_table(found: Sequence[Compared]) -> Table:
             Cell(p_text(test.p_value).removeprefix("p ").removeprefix("= ")),
             Cell(str(test.pairs)),
         )
-        rows.append(Row(Head(each.name, group=each.group), cells))
-    return Table("experiment", heads, tuple(rows), "full", terminal=f"{LABEL}, top-1 %, last epoch")
+        rows.append(Row(Head(each.name), cells))
+    return Table("experiment", heads, tuple(rows), "full", terminal=f"{found[0].group}: top-1 %, last epoch")
 
 
 def read_compared(folder: Path) -> Iterator[Compared]:
@@ -182,15 +185,11 @@ def _length(schedule: str | None) -> str:
     return re.sub(r"^short schedule: ", "", schedule or "")
 
 
-def _sentences(found: Sequence[Compared]) -> list[str]:
-    """In how many experiments the interval leaves out 0, group by group."""
-    texts = []
-    for group in (OWN, DOMAINS, SHIFTED):
-        tests = [each.test for each in found if each.group == group]
-        if tests:
-            above, below = sum(test.low > 0 for test in tests), sum(test.high < 0 for test in tests)
-            texts.append(
-                f"{group}: the interval is above 0 in {above} of {len(tests)}, below it in {below}, and holds it in "
-                f"{len(tests) - above - below}."
-            )
-    return texts
+def _sentence(group: Sequence[Compared]) -> str:
+    """In how many experiments of a group the interval leaves out 0."""
+    tests = [each.test for each in group]
+    above, below = sum(test.low > 0 for test in tests), sum(test.high < 0 for test in tests)
+    return (
+        f"The interval is above 0 in {above} of {len(tests)}, below it in {below}, and holds it in "
+        f"{len(tests) - above - below}."
+    )
