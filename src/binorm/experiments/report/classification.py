@@ -40,6 +40,7 @@ from binorm.experiments.report.significance import number, signed, spread
 from binorm.experiments.report.table import Cell, Head, Row, Table, drawn, reach
 from binorm.experiments.report.texts import (
     COST,
+    COUNTED_OPERATIONS,
     CURVES,
     DEVELOPMENT,
     FLATTERS,
@@ -63,7 +64,7 @@ def read_page(folder: Path, classifier: Path | None = None) -> Page:
     sections = [
         Section("Top-1 accuracy, %", _accuracies(runs, schedule)),
         shifted_section(done, shifted),
-        Section("Cost", [Text(COST, "soft"), cost_table(runs)] if done else []),
+        Section("Cost", [Text(cost_text(runs), "soft"), cost_table(runs)] if done else []),
         figure_section("Learning curves", drawings.curves(done, schedule), CURVES),
         *_gate_sections(done, schedule),
         figure_section("What the channels with the lowest gates see", drawings.responses(done), RESPONSES),
@@ -219,6 +220,11 @@ def cost_rows(runs: Sequence[Run], group: str = "", measured: Collection[str] = 
                 texts.append("–" if math.isnan(mean) else number(mean, 0 if mean >= 100 else 1))
         rows.append(Row(Head(cost["norm"], norm=cost["norm"], group=group), tuple(map(Cell, texts))))
     return rows
+
+
+def cost_text(runs: Sequence[Run]) -> str:
+    """What the table of costs shows."""
+    return COST + COUNTED_OPERATIONS * bool(measured_costs(runs))
 
 
 def measured_costs(runs: Sequence[Run]) -> set[str]:

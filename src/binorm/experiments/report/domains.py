@@ -10,6 +10,7 @@ from binorm.experiments.report import drawings, texts
 from binorm.experiments.report.classification import (
     cost_rows,
     cost_table,
+    cost_text,
     costs,
     figure_section,
     measured_costs,
@@ -296,7 +297,7 @@ def _costs(runs: Sequence[Run]) -> list[Block]:
         for method in methods_of(runs)
         for row in cost_rows([run for run in runs if run.method == method], method_label(method), measured_costs(runs))
     ]
-    return [Text(texts.COST, "soft"), replace(table, rows=tuple(rows))]
+    return [Text(cost_text(runs), "soft"), replace(table, rows=tuple(rows))]
 
 
 def _row_entries(row: DomainRow, tasks: Sequence[Task]) -> dict[str, Any]:

@@ -29,10 +29,10 @@ OVERVIEW = (
     "t-test, not corrected for their number; grey are schedules shorter than the recipe's. An arrow leaves the axes. "
     "Of three seeds it reaches 4.3 standard errors to either side."
 )
-COST = (
-    "Speeds are what these runs saw, whatever else the machine did; benchmarks/ compares side by side. Operations are "
-    "those of convolutions and linear layers in training, three forward passes a picture. Energy is shown where the "
-    "machine counts it."
+COST = "Speeds are what these runs saw, whatever else the machine did; benchmarks/ compares side by side."
+COUNTED_OPERATIONS = (
+    " Operations are those of convolutions and linear layers in training, three forward passes a picture; energy is "
+    "shown where the machine counts it."
 )
 GATE_SHARES = (
     "Share of channels in ten equal bins: a gate of 1 is batch norm, of 0 instance norm. Gates of all runs together."
