@@ -82,6 +82,28 @@ def test_what_is_there_is_not_measured_again_and_a_new_run_is(runs):
     assert before == {norm: (runs / norm / "seed0" / "run.json").read_bytes() for norm in ("bn", "bin")}
 
 
+def test_what_was_measured_before_a_stop_is_kept(runs):
+    def stop(text):
+        if "haze" in text:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        add_shifted(runs, GivenData(tiny.dataset()), ("style",), 1, stop)
+    assert list(record_of(runs).shifted["test"].shifts) == STYLE[: STYLE.index("haze")]
+    assert measure(runs)[0] == "test, haze: 2 networks on 42 pictures"
+    assert list(record_of(runs).shifted["dark"].shifts) == STYLE
+
+
+@pytest.mark.parametrize("entry", [3, {"test": []}, {"test": {"pictures": 1}}])
+def test_a_damaged_record_is_left_to_the_report(runs, entry):
+    path = runs / "bin" / "seed0" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"shifted": entry}))
+    before = path.read_bytes()
+    measure(runs)
+    assert path.read_bytes() == before
+    assert record_of(runs, "bn").shifted
+
+
 def test_corruptions_are_left_out_of_pictures_that_are_too_small_for_them(runs):
     measure(runs, groups=("corruption", "style"))
     assert list(record_of(runs).shifted["test"].shifts) == STYLE

@@ -1,10 +1,9 @@
 """Top-1 of trained classifiers on their test pictures as these would look elsewhere, kept in the runs' folders."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +19,10 @@ from binorm.experiments.data.dataset import EncodedSet, ImageSet
 from binorm.experiments.data.identity import data_facts
 from binorm.experiments.recipes.base import VALIDATION
 from binorm.experiments.recipes.classification import ClassifierRecipe
-from binorm.experiments.runs.checkpoint import Trained, load_network
+from binorm.experiments.runs.checkpoint import load_network
 from binorm.experiments.runs.folder import other_data, sole_use
 from binorm.experiments.runs.reading import find_all_runs
+from binorm.experiments.runs.record import RunRecord, ShiftedScores, read_record
 from binorm.experiments.shifts.catalog import SHIFTS, Group, find_shift
 from binorm.experiments.shifts.shifting import Shifting, turn_severities
 from binorm.experiments.training.protocols import Loader
@@ -37,8 +37,7 @@ _BATCH_PIXELS = 2**18  # see `binorm.experiments.data.batches.batches`
 class _Run:
     folder: Path
     network: nn.Module
-    trained: Trained
-    sets: dict[str, dict[str, Any]]  # what its run.json says by now
+    shifted: dict[str, ShiftedScores]  # by evaluation set, what its run.json says by now
 
 
 def installed_groups() -> tuple[Group, ...]:
@@ -95,42 +94,37 @@ def add_shifted(
     by_recipe: dict[str, list[Path]] = {}
     recipes: dict[str, ClassifierRecipe] = {}
     for run in find_all_runs(folder):
-        if _has_ended(run):
-            _, trained = load_network(run)
-            recipes[repr(trained.recipe)] = trained.recipe
-            by_recipe.setdefault(repr(trained.recipe), []).append(run)
+        if (run / WEIGHTS_FILE).exists() and _lacks(run, groups):
+            recipe = load_network(run)[1].recipe
+            recipes[repr(recipe)] = recipe
+            by_recipe.setdefault(repr(recipe), []).append(run)
     with Shifting(processes) as shifting:
         for key, runs in by_recipe.items():
-            open_runs = [run for run in runs if _lacks(run, groups)]
-            if open_runs and loader.finds(recipes[key]):
-                _measure(open_runs, recipes[key], loader, groups, shifting, tell)
+            if loader.finds(recipes[key]):
+                _measure(runs, recipes[key], loader, groups, shifting, tell)
 
 
-def _has_ended(run: Path) -> bool:
-    """Whether it is whole, and its weights are here: runs travel without them."""
-    return (run / WEIGHTS_FILE).exists() and _facts(run).get("status") == "finished"
-
-
-def _facts(run: Path) -> dict[str, Any]:
+def _record(run: Path) -> RunRecord | None:
+    """None of a damaged one: the report says what is wrong with it."""
     try:
-        facts = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}  # the report says what is wrong with it
-    return facts if isinstance(facts, dict) else {}
+        return read_record(run / RUN_FILE, run.parent.name, int(run.name.removeprefix("seed")))
+    except UserError:
+        return None
 
 
 def _lacks(run: Path, groups: Sequence[Group]) -> bool:
-    """Whether anything of it is still to be measured, as far as can be told without its pictures."""
-    facts = _facts(run)
-    sets = [name for name in facts.get("data", {}).get("evaluation", {}) if name != VALIDATION]
-    shifted = facts.get("shifted", {})
-    return any(name not in shifted or _open(shifted[name], groups) for name in sets)
+    """Whether it is finished, and anything of it is still to be measured, as can be told without its pictures."""
+    record = _record(run)
+    if record is None or record.status != "finished":
+        return False
+    sets = [name for name in record.evaluation if name != VALIDATION]
+    return any(name not in record.shifted or _open(record.shifted[name], groups) for name in sets)
 
 
-def _open(entry: Mapping[str, Any], groups: Sequence[Group]) -> list[str]:
+def _open(scores: ShiftedScores, groups: Sequence[Group]) -> list[str]:
     """The shifts that one evaluation set is still without."""
-    asked = (name for name, shift in SHIFTS.items() if shift.group in groups and entry["side"] >= shift.smallest_side)
-    return [name for name in asked if name not in entry["shifts"]]
+    asked = (name for name, shift in SHIFTS.items() if shift.group in groups and scores.side >= shift.smallest_side)
+    return [name for name in asked if name not in scores.shifts]
 
 
 def _measure(
@@ -144,9 +138,9 @@ def _measure(
     dataset = loader.dataset(recipe)
     facts = data_facts(dataset, loader.identity(recipe))
     runs = [
-        _Run(folder, *load_network(folder), dict(_facts(folder).get("shifted", {})))
+        _Run(folder, load_network(folder)[0], dict(record.shifted))
         for folder in folders
-        if not other_data(folder, facts)
+        if (record := _record(folder)) and not other_data(folder, facts)
     ]
     settings, preprocessing = choose_settings(recipe, 0), Preprocessing.of(dataset, recipe)
     for run in runs:
@@ -162,21 +156,28 @@ def _measure(
         for run in runs:
             if (own := weights_of(run.folder, name)).exists():  # the domain has running statistics of its own
                 run.network.load_state_dict(load_state_dict(own))
-            measured = {"pictures": len(labels), "side": min(pictures.shape[2:]), "clean": top1(run, pictures)}
-            run.sets[name] = measured | {"shifts": dict(run.sets.get(name, {}).get("shifts", {}))}
+            before = run.shifted[name].shifts if name in run.shifted else {}
+            side = min(pictures.shape[2:])
+            run.shifted[name] = ShiftedScores(len(labels), side, top1(run, pictures), before)
         for place, (shift_name, shift) in enumerate(SHIFTS.items()):
-            asked = [run for run in runs if shift_name in _open(run.sets[name], groups)]
+            asked = [run for run in runs if shift_name in _open(run.shifted[name], groups)]
             if not asked:
                 continue
             tell(f"{printable(name)}, {shift_name.replace('_', ' ')}: {counted(len(asked), 'network')} on "
                  f"{counted(len(labels), 'picture')}")  # fmt: skip
             shifted = shifting(shift, pictures, turn_severities(len(labels), place))
             for run in asked:
-                run.sets[name]["shifts"][shift_name] = top1(run, shifted)
-    for run in runs:
-        with sole_use(run.folder):
-            facts = _facts(run.folder) | {"shifted": run.sets}
-            write_text_atomically(run.folder / RUN_FILE, json.dumps(facts, indent=2) + "\n")
+                scores = run.shifted[name]
+                run.shifted[name] = replace(scores, shifts={**scores.shifts, shift_name: top1(run, shifted)})
+                _keep(run)
+
+
+def _keep(run: _Run) -> None:
+    """Write what is measured by now."""
+    with sole_use(run.folder):
+        facts = json.loads((run.folder / RUN_FILE).read_text(encoding="utf-8"))
+        facts["shifted"] = {name: asdict(scores) for name, scores in run.shifted.items()}
+        write_text_atomically(run.folder / RUN_FILE, json.dumps(facts, indent=2) + "\n")
 
 
 def _pictures(images: ImageSet | EncodedSet, preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:

@@ -69,11 +69,13 @@ class ShiftedScores:
 
     Attributes:
         pictures: how many.
+        side: the shorter one, in pixels.
         clean: on these as they are.
         shifts: on these shifted, by the shift's name.
     """
 
     pictures: int
+    side: int
     clean: float
     shifts: Mapping[str, float]
 
@@ -123,6 +125,7 @@ def _read_shifted(sets: Any, path: Path) -> dict[str, ShiftedScores]:
         return {
             name: ShiftedScores(
                 int(found["pictures"]),
+                int(found["side"]),
                 float(found["clean"]),
                 {shift: float(found["shifts"][shift]) for shift in SHIFTS if shift in found["shifts"]},
             )
