@@ -15,7 +15,7 @@ from binorm.experiments.analysis.shifted import add_shifted, named_groups
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.data.batches.preprocessing import Preprocessing
 from binorm.experiments.data.dataset import ImageSet
-from binorm.experiments.runs.checkpoint import load_network
+from binorm.experiments.runs.checkpoint import load_network, load_statistics
 from binorm.experiments.runs.record import read_record
 from binorm.experiments.shifts.catalog import SHIFTS
 
@@ -105,6 +105,11 @@ def test_a_damaged_record_is_left_to_the_report(runs, entry):
 
 
 def test_corruptions_are_left_out_of_pictures_that_are_too_small_for_them(runs):
+    measure(runs, groups=("corruption",))
+    assert dict(record_of(runs).shifted["test"].shifts) == {}
+    before = (runs / "bin" / "seed0" / "run.json").stat().st_mtime_ns
+    measure(runs, groups=("corruption",))
+    assert (runs / "bin" / "seed0" / "run.json").stat().st_mtime_ns == before
     measure(runs, groups=("corruption", "style"))
     assert list(record_of(runs).shifted["test"].shifts) == STYLE
     assert measure(runs, groups=("corruption", "style")) == []
@@ -141,16 +146,35 @@ def test_of_a_larger_set_evenly_spaced_pictures_are_taken(runs, monkeypatch):
     assert record_of(runs).shifted["test"].pictures == 10
 
 
-def test_a_domain_with_statistics_of_its_own_is_seen_with_them(tmp_path):
-    recipe = tiny_domains.recipe(epochs=1, statistics="per-domain")
+def test_domains_with_statistics_of_their_own_are_seen_with_them_and_others_with_the_last(tmp_path):
+    recipe = tiny_domains.recipe(task="mixed", method="", source="day,night", target="", statistics="per-domain")
     folder = tiny_domains.train(tmp_path, recipe, "bn")
-    said = []
-    add_shifted(tmp_path / "tiny", GivenData(tiny_domains.dataset(recipe)), ("style",), 1, said.append)
+    add_shifted(tmp_path / "tiny", GivenData(tiny_domains.dataset(recipe)), ("style",), 1, lambda text: None)
     record = read_record(folder / "run.json", "bn", 0)
-    (name,) = record.shifted
+    assert list(record.shifted) == ["day", "night", "dusk"]  # dusk, which training never saw, comes after night
     metrics = (folder / "metrics.csv").read_text().splitlines()
     last = dict(zip(metrics[0].split(","), metrics[-1].split(","), strict=True))
-    assert record.shifted[name].clean == pytest.approx(float(last[f"{name}_accuracy"]), abs=1e-3)
+    for name, scores in record.shifted.items():
+        assert scores.clean == pytest.approx(float(last[f"{name}_accuracy"]), abs=1e-3)
+
+
+def test_statistics_are_those_of_the_domain_or_of_the_weights(tmp_path):
+    recipe = tiny_domains.recipe(task="mixed", method="", source="day,night", target="", statistics="per-domain")
+    folder = tiny_domains.train(tmp_path, recipe, "bn")
+    network, _ = load_network(folder)
+    saved = {name: value.clone() for name, value in network.state_dict().items()}
+    load_statistics(network, folder, "day")
+    assert any(not torch.equal(value, saved[name]) for name, value in network.state_dict().items())
+    load_statistics(network, folder, "dusk")
+    assert all(torch.equal(value, saved[name]) for name, value in network.state_dict().items())
+
+
+def test_what_a_later_binorm_measured_stays(runs):
+    path = runs / "bin" / "seed0" / "run.json"
+    later = {"test": {"pictures": 42, "side": 16, "clean": 1.0, "shifts": {"moonlight": 5.0}}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"shifted": later}))
+    measure(runs)
+    assert json.loads(path.read_text())["shifted"]["test"]["shifts"].keys() == {"moonlight", *STYLE}
 
 
 def test_groups_by_name():

@@ -13,20 +13,24 @@ def test_machine_and_versions_are_described():
     assert torch.__version__.startswith(machine.describe_versions()["torch"])  # it may add the build, "+cu130"
 
 
-def _package(folder, name, microjoules, most=10_000_000):
+def _package(folder, name, microjoules, most=10_000_000, kind="package-0"):
     zone = folder / name
     zone.mkdir(exist_ok=True)
+    (zone / "name").write_text(f"{kind}\n")
     (zone / "energy_uj").write_text(f"{microjoules}\n")
     (zone / "max_energy_range_uj").write_text(f"{most}\n")
 
 
 def test_energy_is_that_of_all_packages_also_when_a_counter_starts_anew(tmp_path):
-    for name in ("intel-rapl:0", "intel-rapl:1", "intel-rapl:0:0"):  # the last is a part of the first
+    for name in ("intel-rapl:0", "intel-rapl:1"):
         _package(tmp_path, name, 9_000_000)
+    _package(tmp_path, "intel-rapl:0:0", 9_000_000, kind="core")  # a part of the first
+    _package(tmp_path, "intel-rapl:2", 9_000_000, kind="psys")  # holds both
     counter = EnergyCounter(tmp_path)
     assert counter.joules() == 0
     _package(tmp_path, "intel-rapl:0", 9_500_000)
     assert counter.joules() == pytest.approx(0.5)
+    _package(tmp_path, "intel-rapl:2", 9_900_000, kind="psys")
     _package(tmp_path, "intel-rapl:1", 999_999)
     assert counter.joules() == pytest.approx(2.5)
 

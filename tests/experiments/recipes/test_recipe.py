@@ -79,6 +79,11 @@ def test_shares_are_below_one(name):
         load_recipe("cifar10-fast", {name: 1.0})
 
 
+def test_nesterov_without_momentum_is_refused():
+    with pytest.raises(UserError, match="nesterov needs a momentum above 0"):
+        load_recipe("cifar10-fast", {"momentum": 0.0})
+
+
 def test_own_recipe_file(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("title: mine\ndataset: digits\nmodel: resnet8\nepochs: 2\n")

@@ -105,6 +105,31 @@ def test_the_command_writes_reports_from_what_travels_of_runs(folders, tmp_path,
     assert json.loads((kept / "overview.json").read_text())["rows"]
 
 
-def test_the_command_refuses_what_is_no_folder(capsys):
+def test_the_command_takes_whatever_lies_in_runs_and_again(folders, tmp_path, capsys):
+    runs = tmp_path / "all"
+    for folder in folders:
+        shutil.copytree(folder, runs / folder.name)
+    for seed in range(2):
+        for norm in ("bn", "bin"):
+            write_run(runs / "style" / "starry", norm, seed)
+    (runs / "table.html").write_text("a table")
+    for _ in range(2):
+        given = [str(path) for path in sorted(runs.glob("*"))]
+        assert main(["report", *given, "--overview", str(runs)]) == 0
+    assert (runs / "style" / "starry" / "report.html").exists()
+    assert {row["folder"] for row in json.loads((runs / "overview.json").read_text())["rows"]} == {"digits", "pair"}
+
+
+def test_the_command_refuses_what_is_not_there_and_what_has_no_runs(tmp_path, capsys):
     assert main(["report", "nowhere"]) == 2
-    assert "there is no folder nowhere" in " ".join(capsys.readouterr().err.split())
+    assert "there is no nowhere" in " ".join(capsys.readouterr().err.split())
+    assert main(["report", str(tmp_path)]) == 2
+    assert "there are no runs in" in " ".join(capsys.readouterr().err.split())
+
+
+def test_means_are_over_the_seeds_that_both_norms_have(folders, tmp_path):
+    shutil.rmtree(folders[0] / "bin" / "seed2")
+    write_report(folders[0])
+    row = read_report(write_overview(folders, tmp_path / "out")).entries["rows"][0]
+    assert row["compared"] - row["baseline"] == pytest.approx(row["test"]["mean"])
+    assert row["test"]["pairs"] == 2

@@ -46,6 +46,33 @@ def test_norms_stand_beside_each_other_with_the_mean_over_shifts_paired_by_seed(
     assert "58.50" in report.terminal
 
 
+def test_only_shifts_that_every_norm_was_measured_on_count(tmp_path):
+    values = {
+        "bn": [shifted(90, 50, 60, 40), shifted(91, 52, 60, 41)],
+        "bin": [shifted(92, 60, 70), shifted(92, 61, 71)],  # without fog
+    }
+    write(tmp_path, values)
+    bn, bin_ = report_of(tmp_path).entries["shifted"]
+    assert bn["by_seed"]["shifted_accuracy"] == {"0": 55.0, "1": 56.0}
+    assert "shifted_accuracy fog" not in bn["by_seed"]
+    assert bin_["difference"]["shifted_accuracy"]["mean"] == pytest.approx(10.0)
+
+
+def test_a_seed_that_was_measured_in_part_is_left_out(tmp_path):
+    cut = shifted(99, 99, 99)
+    del cut["shifts"]["warm"]
+    write(tmp_path, {"bn": [shifted(90, 50, 60), cut], "bin": [shifted(92, 60, 70), shifted(92, 61, 71)]})
+    bn, bin_ = report_of(tmp_path).entries["shifted"]
+    assert list(bn["by_seed"]["shifted_accuracy"]) == ["0"]
+    assert list(bin_["by_seed"]["shifted_accuracy"]) == ["0", "1"]
+
+
+def test_where_norms_share_no_group_the_one_that_most_have_is_shown(tmp_path):
+    fog = {"pictures": 360, "side": 32, "clean": 91, "shifts": {"fog": 40}}
+    write(tmp_path, {"bn": [shifted(90, 50, 60)], "in": [fog], "bin": [shifted(92, 60, 70)]})
+    assert [row["norm"] for row in report_of(tmp_path).entries["shifted"]] == ["bn", "bin"]
+
+
 def test_one_group_of_shifts_has_no_columns_of_groups(tmp_path):
     write(tmp_path, {"bn": [shifted(90, 50, 60)], "bin": [shifted(90, 50, 60)]})
     heading = next(line for line in report_of(tmp_path).markdown.splitlines() if "| clean |" in line)

@@ -13,20 +13,23 @@ from filelock import FileLock
 from lightning.pytorch import Callback
 
 from binorm import gate_parameters
+from binorm.experiments.common import machine
 from binorm.experiments.common.errors import DivergenceError, Interrupted, UserError
 from binorm.experiments.data.dataset import ImageSet
 from binorm.experiments.data.identity import identity
 from binorm.experiments.runs import checkpoint
 from binorm.experiments.runs.checkpoint import load_network
 from binorm.experiments.runs.folder import run_status
+from binorm.experiments.runs.reading import read_runs
 from binorm.experiments.training.recorder import Recorder
 
 
 def _metrics(folder):
-    """Every number of ``metrics.csv`` that must not depend on the clock."""
+    """Every number of ``metrics.csv`` that must not depend on clock and machine."""
     with (folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    return [{name: value for name, value in row.items() if "second" not in name} for row in rows]
+    measured = ("second", "joules")
+    return [{name: value for name, value in row.items() if not any(map(name.__contains__, measured))} for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -257,3 +260,30 @@ def test_full_disk_while_saving_loses_nothing(tmp_path, monkeypatch, whole):
     folder = tmp_path / "full/tiny/bin/seed0"
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["last.ckpt"]
     assert _metrics(tiny.train(tmp_path / "full")) == _metrics(whole)
+
+
+@pytest.mark.parametrize("counted", [(False, True), (True, False)])
+def test_a_run_goes_on_where_energy_is_counted_or_no_longer(tmp_path, monkeypatch, counted):
+    def count(counts):
+        monkeypatch.setattr(machine.EnergyCounter, "joules", lambda self: 2.5 if counts else None)
+
+    count(counted[0])
+    original = Recorder.on_train_epoch_start
+
+    def start(self, trainer, pl_module):
+        if trainer.current_epoch == 1 and not stopped:
+            stopped.append(True)
+            raise Interrupted(signal.SIGTERM)
+        original(self, trainer, pl_module)
+
+    stopped = []
+    monkeypatch.setattr(Recorder, "on_train_epoch_start", start)
+    with pytest.raises(Interrupted):
+        tiny.train(tmp_path)
+    count(counted[1])
+    folder = tiny.train(tmp_path)
+    with (folder / "metrics.csv").open() as file:
+        joules = [row["joules"] for row in csv.DictReader(file)]
+    expected = {False: "nan", True: "2.5"}
+    assert joules == [expected[counted[0]], expected[counted[1]], expected[counted[1]]]
+    read_runs(tmp_path / "tiny")

@@ -8,11 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from binorm.experiments.common.errors import UserError
-from binorm.experiments.common.run_files import weights_of
-from binorm.experiments.common.tensors import load_state_dict, weights_path
+from binorm.experiments.common.tensors import weights_path
 from binorm.experiments.data.batches.batches import evaluation_batches
 from binorm.experiments.data.identity import data_facts
-from binorm.experiments.runs.checkpoint import Trained, load_network
+from binorm.experiments.runs.checkpoint import Trained, load_network, load_statistics
 from binorm.experiments.runs.folder import other_data
 from binorm.experiments.training.protocols import Loader
 from binorm.experiments.training.settings import choose_settings
@@ -76,9 +75,7 @@ def evaluate(checkpoint: Path, data_path: Path | None) -> Evaluation:
 
     scores = []
     for name, images in dataset.evaluation.items():
-        own = weights_of(weights_path(checkpoint).parent, name)
-        if own.exists():  # the domain has running statistics of its own
-            network.load_state_dict(load_state_dict(own))
+        load_statistics(network, checkpoint, name)
         correct, loss = 0, 0.0
         for batch, labels, count in evaluation_batches(images, dataset, trained.recipe, device):
             logits = logits_of(batch)[:count]

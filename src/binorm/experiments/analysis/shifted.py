@@ -10,18 +10,18 @@ from torch import Tensor, nn
 
 from binorm.experiments.common.errors import UserError, lookup
 from binorm.experiments.common.files import write_text_atomically
-from binorm.experiments.common.run_files import RUN_FILE, WEIGHTS_FILE, weights_of
-from binorm.experiments.common.tensors import load_state_dict
+from binorm.experiments.common.images import BrokenImageError
+from binorm.experiments.common.run_files import RUN_FILE, WEIGHTS_FILE
 from binorm.experiments.common.text import counted, printable
 from binorm.experiments.data.batches.augmentation import resized
 from binorm.experiments.data.batches.preprocessing import Preprocessing
-from binorm.experiments.data.dataset import EncodedSet, ImageSet
+from binorm.experiments.data.dataset import EncodedImage, EncodedSet, ImageSet
 from binorm.experiments.data.identity import data_facts
 from binorm.experiments.recipes.base import VALIDATION
 from binorm.experiments.recipes.classification import ClassifierRecipe
-from binorm.experiments.runs.checkpoint import load_network
+from binorm.experiments.runs.checkpoint import load_network, load_statistics
 from binorm.experiments.runs.folder import other_data, sole_use
-from binorm.experiments.runs.reading import find_all_runs
+from binorm.experiments.runs.reading import SINGLE, find_all_runs
 from binorm.experiments.runs.record import RunRecord, ShiftedScores, read_record
 from binorm.experiments.shifts.catalog import SHIFTS, Group, find_shift
 from binorm.experiments.shifts.shifting import Shifting, turn_severities
@@ -94,6 +94,8 @@ def add_shifted(
     by_recipe: dict[str, list[Path]] = {}
     recipes: dict[str, ClassifierRecipe] = {}
     for run in find_all_runs(folder):
+        if run.relative_to(folder).parts[0].startswith(SINGLE):
+            continue  # of one domain alone: their table shows what they are trained on
         if (run / WEIGHTS_FILE).exists() and _lacks(run, groups):
             recipe = load_network(run)[1].recipe
             recipes[repr(recipe)] = recipe
@@ -154,11 +156,11 @@ def _measure(
             return _top1(run.network, pictures, labels, preprocessing, settings)
 
         for run in runs:
-            if (own := weights_of(run.folder, name)).exists():  # the domain has running statistics of its own
-                run.network.load_state_dict(load_state_dict(own))
+            load_statistics(run.network, run.folder, name)
             before = run.shifted[name].shifts if name in run.shifted else {}
             side = min(pictures.shape[2:])
             run.shifted[name] = ShiftedScores(len(labels), side, top1(run, pictures), before)
+            _keep(run)
         for place, (shift_name, shift) in enumerate(SHIFTS.items()):
             asked = [run for run in runs if shift_name in _open(run.shifted[name], groups)]
             if not asked:
@@ -176,7 +178,10 @@ def _keep(run: _Run) -> None:
     """Write what is measured by now."""
     with sole_use(run.folder):
         facts = json.loads((run.folder / RUN_FILE).read_text(encoding="utf-8"))
-        facts["shifted"] = {name: asdict(scores) for name, scores in run.shifted.items()}
+        kept = facts.setdefault("shifted", {})
+        for name, scores in run.shifted.items():
+            shifts = {**kept.get(name, {}).get("shifts", {}), **scores.shifts}  # a later binorm may know others
+            kept[name] = {**asdict(scores), "shifts": shifts}
         write_text_atomically(run.folder / RUN_FILE, json.dumps(facts, indent=2) + "\n")
 
 
@@ -189,9 +194,15 @@ def _pictures(images: ImageSet | EncodedSet, preprocessing: Preprocessing) -> tu
         chosen = resized(images.images[places], (height, width))
         return chosen.permute(0, 3, 1, 2).contiguous(), images.labels[places]
     wanted = set(places.tolist())
-    found = [(preprocessing.read(each.read()), each.label) for place, each in enumerate(images.pictures(None))
-             if place in wanted]  # fmt: skip
-    return torch.stack([pixels for pixels, _ in found]), torch.tensor([label for _, label in found])
+    encoded = [each for place, each in enumerate(images.pictures(None)) if place in wanted]
+    return torch.stack([_read(each, preprocessing) for each in encoded]), torch.tensor([each.label for each in encoded])
+
+
+def _read(picture: EncodedImage, preprocessing: Preprocessing) -> Tensor:
+    try:
+        return preprocessing.read(picture.read())
+    except BrokenImageError as error:
+        raise UserError(f"{picture.name} is broken ({error}): evaluation needs every picture, so replace it") from error
 
 
 @torch.inference_mode()

@@ -58,9 +58,15 @@ def _measure_shifted(recipes: list[Recipe], out: Path, data: Path | None, groups
     loader = Loader(data)
     with CONSOLE.status("looking at shifted pictures") as status:
         for recipe in recipes:
-            if groups and isinstance(recipe, ClassifierRecipe):
-                folder = out.joinpath(*recipe.series)
+            if not groups or not isinstance(recipe, ClassifierRecipe):
+                continue
+            folder = out.joinpath(*recipe.series)
+            try:
                 add_shifted(folder, loader, groups, default_threads(), lambda text: status.update(plain(text)))
+            except UserError as error:  # what is trained has its report all the same
+                ERRORS.print(
+                    f"[yellow]warning:[/] {plain(recipe.name)} is not measured on shifted pictures:", plain(str(error))
+                )
 
 
 def _classifier(options: Namespace) -> Path | None:

@@ -20,6 +20,7 @@ OPTIONS = {  # those of commands that are for some tasks only
     "--budget": CLASSIFIERS,
     "--figures": CLASSIFIERS,
     "--format": CLASSIFIERS,
+    "--shifts": CLASSIFIERS,
     "--methods": ("adaptation", "generalization"),
     "--classifier": ("stylization",),
 }

@@ -42,14 +42,15 @@ class EnergyCounter:
     """Energy that the processor packages have taken, as far as this machine counts it and lets us read it.
 
     Linux counts packages in ``/sys/class/powercap`` (Intel's RAPL; AMD's too), often for root alone, and hardly ever in
-    a virtual machine. Whatever else runs on the machine is counted with it.
+    a virtual machine. Whatever else runs on the machine is counted with it. A counter goes round after some 260 kJ: ask
+    more often than that.
 
     Args:
         folder: of the counters.
     """
 
     def __init__(self, folder: Path = Path("/sys/class/powercap")) -> None:
-        self._zones = [zone for zone in sorted(folder.glob("intel-rapl:*")) if zone.name.count(":") == 1]
+        self._zones = [zone for zone in sorted(folder.glob("intel-rapl:*")) if _is_package(zone)]
         self._last = self._read()
         self._joules = 0.0
 
@@ -72,6 +73,14 @@ class EnergyCounter:
             }
         except (OSError, ValueError):
             return {}
+
+
+def _is_package(zone: Path) -> bool:
+    """Others are parts of a package, or the whole platform with it."""
+    try:
+        return (zone / "name").read_text().startswith("package")
+    except OSError:
+        return False
 
 
 def _cpu_name() -> str:

@@ -1,4 +1,4 @@
-"""A small network that reaches ResNet-110's accuracy on CIFAR-10 in a fiftieth of its operations."""
+"""A small network for CIFAR-10 that learns in few epochs, after published speed runs."""
 
 from collections import OrderedDict
 from itertools import pairwise

@@ -78,6 +78,8 @@ class ClassifierRecipe(Recipe):
         super().__post_init__()
         if self.resized_crop and self.crop_padding:
             raise UserError(f"resized_crop replaces crop_padding (got {self.crop_padding}): set it to 0")
+        if self.nesterov and not self.momentum:
+            raise UserError("nesterov needs a momentum above 0 (got 0): set one, or nesterov to false")
         for name in self.SHARES:
             if not getattr(self, name) < 1:
                 raise UserError(f"{name} is a share and should be below 1 (got {getattr(self, name)})")

@@ -44,10 +44,10 @@ def schedule_label(runs: Iterable[Run], unit: str = "epochs") -> str | None:
 def _steps(run: FinishedRun, unit: str) -> tuple[int, int]:
     """Steps an epoch, and those of the full recipe; both 0 where an epoch is a pass over the pictures."""
     steps, full = run.config.get("steps", 0), run.config.get("full_steps", -1)
-    if unit != "epochs" or not steps or full == -1:
+    if unit != "epochs" or full == -1 or steps == full:
         return 0, 0
-    sources = max(len(run.sources), 1)
-    return steps, full or run.record.data["train"] // (run.config["batch_size"] * sources)
+    a_pass = run.record.data["train"] // (run.config["batch_size"] * max(len(run.sources), 1))
+    return steps or a_pass, full or a_pass
 
 
 def _shortened(unit: str, length: int, full: int, steps: int, full_steps: int) -> str:

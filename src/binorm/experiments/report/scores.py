@@ -23,7 +23,6 @@ from binorm.experiments.report.significance import (
 )
 from binorm.experiments.runs.reading import FinishedRun, Run, norm_rank
 from binorm.experiments.runs.record import ShiftedScores
-from binorm.experiments.shifts.catalog import GROUPS
 
 BASELINE, COMPARED = "bn", "bin"
 LAST, BEST = "accuracy", "best_accuracy"  # top-1 in percent after the last epoch, and at the best one
@@ -72,17 +71,13 @@ def scores_of(runs: Iterable[Run], recipe: str = "") -> Iterator[Score]:
         if run.record.operations:
             pictures = sum(map(operator.mul, run.metrics[SPEED], run.metrics["seconds"]))
             yield Score(*place, "", OPERATIONS, TRAINING * run.record.operations * pictures)
-        if "joules" in run.metrics:
+        if all(map(math.isfinite, run.metrics.get("joules", (math.nan,)))):
             yield Score(*place, "", JOULES, sum(run.metrics["joules"]))
 
 
 def shifted_scores(found: ShiftedScores) -> Iterator[tuple[str, float]]:
-    """Metrics and values: clean, the mean over all shifts, over those of each group, and each shift alone."""
+    """Metrics and values: clean, and each shift."""
     yield CLEAN, found.clean
-    for group in (None, *GROUPS):
-        mean = found.mean(group)
-        if mean is not None:
-            yield shifted_metric(group), mean
     for shift, value in found.shifts.items():
         yield shifted_metric(shift), value
 

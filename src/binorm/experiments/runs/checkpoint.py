@@ -12,8 +12,8 @@ from torch import nn
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.files import replacing, write_bytes_atomically
-from binorm.experiments.common.run_files import LAST_CHECKPOINT, WEIGHTS_FILE
-from binorm.experiments.common.tensors import load_safely, read_safetensors, weights_path
+from binorm.experiments.common.run_files import LAST_CHECKPOINT, WEIGHTS_FILE, weights_of
+from binorm.experiments.common.tensors import load_safely, load_state_dict, read_safetensors, weights_path
 from binorm.experiments.data.batches.preprocessing import Preprocessing
 from binorm.experiments.models import create
 from binorm.experiments.recipes import stored_recipe
@@ -101,3 +101,14 @@ def load_network(path: Path) -> tuple[nn.Module, Trained]:
         problem = " ".join(str(error).split())[:300]
         raise UserError(f"{path} does not hold a {recipe.model} with {trained.norm}: {problem}") from error
     return network, trained
+
+
+def load_statistics(network: nn.Module, path: Path, domain: str) -> None:
+    """Fill the network of `load_network` with the running statistics of a domain, where the run has them for each.
+
+    A domain that has none of its own, as one that training never saw, gets those that the network is saved with.
+    """
+    path = weights_path(path)
+    if any(path.parent.glob(weights_of(path.parent, "*").name)):
+        own = weights_of(path.parent, domain)
+        network.load_state_dict(load_state_dict(own if own.exists() else path))

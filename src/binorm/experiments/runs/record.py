@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from binorm.experiments.common.errors import UserError
@@ -78,11 +77,6 @@ class ShiftedScores:
     side: int
     clean: float
     shifts: Mapping[str, float]
-
-    def mean(self, group: str | None = None) -> float | None:
-        """Over the shifts of one group or all, each with the same weight; None of none."""
-        found = [value for name, value in self.shifts.items() if group in (None, SHIFTS[name].group)]
-        return fmean(found) if found else None
 
 
 def read_record(path: Path, norm: str, seed: int) -> RunRecord:

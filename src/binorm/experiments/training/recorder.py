@@ -16,6 +16,8 @@ from binorm.experiments.common.machine import EnergyCounter
 from binorm.experiments.common.run_files import CONFUSION_FILE, GATES_FILE, METRICS_FILE
 from binorm.experiments.training.task import Training
 
+LOOKED_AT = 100  # steps after which the counter of energy is read
+
 
 class Recorder(Callback):
     """Keeps one row of metrics and the state of the learned gates for each epoch, in the checkpoint and as files.
@@ -31,6 +33,7 @@ class Recorder(Callback):
         self._epochs = 0
         self._epoch_started = self._seconds = self._learning_rate = 0.0
         self._energy = EnergyCounter()
+        self._joules: float | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
@@ -54,14 +57,20 @@ class Recorder(Callback):
         self._energy = EnergyCounter()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the clock: the speed is that of training alone."""
+        """Stop the clock: speed and energy are those of training alone."""
         self._seconds = time.perf_counter() - self._epoch_started
+        self._joules = self._energy.joules()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *step: Any) -> None:
+        """Look at the counter of energy before it can go round."""
+        if trainer.global_step % LOOKED_AT == 0:
+            self._energy.joules()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep this epoch and write the files."""
         whole = time.perf_counter() - self._epoch_started
         seconds = self._seconds or whole  # no evaluation has stopped the clock
-        joules = self._energy.joules()
+        joules = self._joules if self._seconds else self._energy.joules()
         energy = {} if joules is None else {"joules": round(joules, 1)}
         evaluation = {"evaluation_seconds": round(whole - seconds, 3)} if self.training.evaluation else {}
         objective, epochs = self.training.objective, trainer.current_epoch + 1
@@ -127,7 +136,9 @@ def _learned_gates(network: nn.Module) -> list[dict[str, Any]]:
 def _as_csv(rows: list[dict[str, float]]) -> str:
     """A table with a heading."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    # A run may go on where energy is counted, or is no longer.
+    columns = dict.fromkeys(name for row in rows for name in row)
+    writer = csv.DictWriter(text, columns, restval="nan", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

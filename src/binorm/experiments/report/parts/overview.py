@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from binorm.experiments.common.errors import UserError
 from binorm.experiments.common.text import all_printable, counted
 from binorm.experiments.models.norms import NORMS
+from binorm.experiments.recipes.base import VALIDATION
 from binorm.experiments.report.figures.forest import ForestRow, forest
 from binorm.experiments.report.page import Block, Figure, Gallery, Heading, Page, Section, Text
 from binorm.experiments.report.scores import BASELINE, COMPARED, shifted_metric
@@ -134,30 +136,40 @@ _Pair = tuple[float, float]
 
 
 def _comparisons(report: Mapping[str, Any]) -> Iterator[tuple[str, str, _Pair, Any]]:
-    """Group, what to add to the label, means of BN and BIN, and the entry of the difference."""
+    """Group, what to add to the label, means of BN and BIN over common seeds, and the entry of their difference."""
     if "kind" in report:
         methods = {row["method"] for row in report["rows"]}
         for each in report["norms"]:
             if (each["compared"], each["baseline"]) == (COMPARED, BASELINE):
-                means = {row["norm"]: row.get("mean") or next(iter(row["tasks"].values()))
-                         for row in report["rows"] if row["method"] == each["within"]}  # fmt: skip
-                pair = (_number(means[BASELINE]["last"]["mean"]), _number(means[COMPARED]["last"]["mean"]))
+                rows = {row["norm"]: row for row in report["rows"] if row["method"] == each["within"]}
+                found = [rows[norm].get("mean") or next(iter(rows[norm]["tasks"].values()))
+                         for norm in (BASELINE, COMPARED)]  # fmt: skip
+                pair = _means(*(one["last_by_seed"] for one in found))
                 yield OWN, f", {each['within']}" * (len(methods) > 1), pair, each["overall"]
     else:
-        sets = dict.fromkeys(row["evaluation"] for row in report["rows"])
+        differences = {(row["evaluation"], row["norm"]): row["difference"] for row in report["rows"]}
+        sets = [data for data in dict.fromkeys(data for data, _ in differences) if data != VALIDATION]
         for data in sets:
-            rows = {row["norm"]: row for row in report["rows"] if row["evaluation"] == data}
-            if data != "validation" and {BASELINE, COMPARED} <= rows.keys():
-                pair = (_number(rows[BASELINE]["last"]["mean"]), _number(rows[COMPARED]["last"]["mean"]))
-                name = f", {data}" * (len(sets - {"validation": None}.keys()) > 1)
-                yield OWN, name, pair, rows[COMPARED]["difference"]
+            if {(data, BASELINE), (data, COMPARED)} <= differences.keys():
+                by_seed = [{str(run["seed"]): run["last"][data] for run in report["runs"] if run["norm"] == norm}
+                           for norm in (BASELINE, COMPARED)]  # fmt: skip
+                yield OWN, f", {data}" * (len(sets) > 1), _means(*by_seed), differences[data, COMPARED]
     metric = shifted_metric()
     shifted = {(row["method"], row["norm"]): row for row in report.get("shifted", ())}
     methods = {method for method, _ in shifted}
     for (method, norm), row in shifted.items():
         if norm == COMPARED and (method, BASELINE) in shifted:
-            pair = (_mean(shifted[method, BASELINE]["by_seed"][metric]), _mean(row["by_seed"][metric]))
+            pair = _means(shifted[method, BASELINE]["by_seed"][metric], row["by_seed"][metric])
             yield SHIFTED, f", {method}" * (len(methods) > 1), pair, row["difference"][metric]
+
+
+def _means(baseline: Mapping[str, float], compared: Mapping[str, float]) -> _Pair:
+    """Over the seeds that both have, so that they subtract to the paired difference; nan of none."""
+    seeds = baseline.keys() & compared.keys()
+    first, second = (
+        fmean([float(each[seed]) for seed in seeds]) if seeds else math.nan for each in (baseline, compared)
+    )
+    return first, second
 
 
 def _difference(entry: Any) -> PairedDifference | None:
@@ -169,11 +181,6 @@ def _difference(entry: Any) -> PairedDifference | None:
 
 def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
-
-
-def _mean(by_seed: Mapping[str, float]) -> float:
-    values = [float(each) for each in by_seed.values()]
-    return math.fsum(values) / len(values)
 
 
 def _percent(value: float) -> str:

@@ -1,7 +1,8 @@
 """Clean and shifted test pictures: what each norm loses where pictures look otherwise."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from binorm.experiments.common.text import counted, listed
@@ -52,23 +53,65 @@ class ShiftedRow:
 def shifted_rows(
     scores: Scores, rows: Sequence[tuple[str, str]], places: Sequence[tuple[str, str | None]]
 ) -> tuple[ShiftedRow, ...]:
-    """Rows that have a seed measured in every place.
+    """Rows with their seeds, so far as they have all shifts of the groups that are shown, in every place.
+
+    Shown are the groups of shifts that every row has a seed with; where there is no such group, the one that most rows
+    have, and these rows. So all means are over the same shifts, whatever was measured of which run.
 
     Args:
         scores: of all runs.
         rows: method and norm of each.
         places: task and evaluation set of each.
     """
-    metrics = [CLEAN, *map(shifted_metric, (None, *GROUPS, *SHIFTS))]
-    found = []
-    for method, norm in rows:
-        values = {
-            metric: mean_by_seed([scores.by_seed(metric, norm, data, task, method) for task, data in places])
-            for metric in metrics
-        }
-        if values[shifted_metric()]:
-            found.append(ShiftedRow(method, norm, {metric: each for metric, each in values.items() if each}))
-    return tuple(found)
+    found = {row: _by_shift(scores, *row, places) for row in rows}
+    known = {shift for by_shift in found.values() for shift, values in by_shift.items() if values}
+    shifts = {group: [name for name in SHIFTS if name in known and SHIFTS[name].group == group] for group in GROUPS}
+    whole = {
+        group: {row: seeds for row in found if (seeds := _common([found[row][name] for name in names]))}
+        for group, names in shifts.items()
+        if names
+    }
+    measured = {row for seeds in whole.values() for row in seeds}
+    groups = [group for group, seeds in whole.items() if seeds.keys() == measured]
+    if not groups and whole:
+        groups = [max(whole, key=lambda group: len(whole[group]))]
+    made = []
+    for row in rows if groups else ():
+        if seeds := set.intersection(*(whole[group].get(row, set()) for group in groups)):
+            clean = mean_by_seed([scores.by_seed(CLEAN, row[1], data, task, row[0]) for task, data in places])
+            made.append(ShiftedRow(*row, _values(clean, found[row], {group: shifts[group] for group in groups}, seeds)))
+    return tuple(made)
+
+
+def _by_shift(
+    scores: Scores, method: str, norm: str, places: Sequence[tuple[str, str | None]]
+) -> dict[str, dict[int, float]]:
+    """Of each shift the mean over all places, for the seeds that have it everywhere."""
+    return {
+        shift: mean_by_seed([scores.by_seed(shifted_metric(shift), norm, data, task, method) for task, data in places])
+        for shift in SHIFTS
+    }
+
+
+def _common(values: Sequence[Mapping[int, float]]) -> set[int]:
+    return set.intersection(*(set(each) for each in values))
+
+
+def _values(
+    clean: Mapping[int, float],
+    by_shift: Mapping[str, Mapping[int, float]],
+    shifts: Mapping[str, Sequence[str]],
+    seeds: Set[int],
+) -> dict[str, dict[int, float]]:
+    """By metric and seed: clean, the mean of all shifts, that of each group, and each shift."""
+    names = [name for group in shifts.values() for name in group]
+    wanted = {shifted_metric(): names} | {shifted_metric(group): members for group, members in shifts.items()}
+    wanted |= {shifted_metric(name): [name] for name in names}
+    means = {
+        metric: {seed: fmean([by_shift[name][seed] for name in members]) for seed in sorted(seeds)}
+        for metric, members in wanted.items()
+    }
+    return {CLEAN: {seed: clean[seed] for seed in sorted(seeds)}} | means
 
 
 def shifted_section(runs: Sequence[FinishedRun], rows: Sequence[ShiftedRow], where: str = "") -> Section:

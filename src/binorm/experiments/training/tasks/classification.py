@@ -178,7 +178,8 @@ class ClassifierTraining(Training):
         size = self.trained.preprocessing
         self.operations = operations(self.network, (size.height, size.width)) if size else 0
         self.batches = self.training_batches(seed, device)
-        self.fit_whitening()
+        if not recipe.weights:
+            self.fit_whitening()
         self.evaluation = [
             evaluation_batches(images, dataset, recipe, device) for images in dataset.evaluation.values()
         ]
