@@ -7,7 +7,7 @@ from binorm.experiments.recipes import KINDS, recipe_class
 from binorm.experiments.recipes.base import field_names
 
 OWN = {"help", "norms", "seeds", "data", "out"}  # of compare, for every recipe
-CLASSIFIERS = {"budget", "figures", "format"}
+CLASSIFIERS = {"budget", "figures", "format", "shifts"}
 
 
 def options(capsys, *arguments):

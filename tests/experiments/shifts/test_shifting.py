@@ -84,7 +84,7 @@ def test_few_pictures_start_no_process(monkeypatch):
         (torch.zeros(2, 3, 32, 32), 1, r"torch.float32 \(2, 3, 32, 32\): expected pictures"),
         (torch.zeros(2, 32, 32, 3, dtype=torch.uint8), 1, "expected pictures"),
         (torch.zeros(2, 3, 32, 32, dtype=torch.uint8), torch.ones(3, dtype=torch.int64), "one of each"),
-        (torch.zeros(2, 3, 20, 50, dtype=torch.uint8), 1, "50x20 pixels"),
+        (torch.zeros(2, 3, 7, 50, dtype=torch.uint8), 1, "50x7 pixels"),
     ],
 )
 def test_refused(given, severity, message):

@@ -123,8 +123,6 @@ def disagreements(runs: Sequence[FinishedRun], by_design: Collection[str] = ()) 
         holders: dict[str, list[str]] = {}
         for run, entry in zip(runs, entries, strict=True):
             holders.setdefault(entry.get(key, "absent"), []).append(f"{run.label} seed {run.seed}")
-        if key == "data.fingerprint":
-            holders.pop("absent", None)  # of runs from before it was written nobody knows
         if len(holders) > 1:
             values = [f"{_clip(value)} ({_few(names)})" for value, names in holders.items()]
             found.append(f"Runs differ in {key}: {'; '.join(values)}.")
