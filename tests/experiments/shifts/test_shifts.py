@@ -63,6 +63,12 @@ def test_pictures_of_any_size(name, size):
     assert all(result.shape == (*size, 3) and result.dtype == np.uint8 for result in results)
 
 
+@pytest.mark.parametrize("name", [name for name, shift in SHIFTS.items() if shift.group == "style"])
+@pytest.mark.parametrize("size", [(8, 8), (28, 28), (16, 9)])
+def test_style_shifts_take_small_pictures(name, size):
+    assert all(SHIFTS[name](picture(*size), severity).shape == (*size, 3) for severity in range(1, 6))
+
+
 @pytest.mark.parametrize("name", SHIFTS)
 def test_flat_pictures(name):
     for level in (0, 255):
