@@ -10,7 +10,7 @@ KERNELS := setup.py $(wildcard src/binorm/backends/cpu/*.cpp src/binorm/backends
 demo: $(READY)
 	@echo "Comparing four norms on real handwritten digits in styles: 12 small networks, about 3 minutes on two cores."
 	@echo "Trained networks stay in runs/digits; a second 'make demo' shows them again, 'rm -r runs/digits' starts anew."
-	@$(BIN)/binorm compare digits --out runs
+	@$(BIN)/binorm compare digits --shifts style --out runs
 
 test: lint
 	@echo "Running the tests (under 8 minutes on two idle cores)."

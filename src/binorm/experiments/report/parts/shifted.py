@@ -130,7 +130,7 @@ def shifted_section(runs: Sequence[FinishedRun], rows: Sequence[ShiftedRow], whe
     )
     shifts = [shift for shift in SHIFTS if shifted_metric(shift) in rows[0].values]
     blocks: list[Block] = [
-        _table(rows, shifts, ", ".join(filter(None, (where, f"{pictures} of each test set, top-1 %")))),
+        _table(rows, shifts, ", ".join(filter(None, (where, f"{pictures} of each test set")))),
         Text(_explanation(rows), "soft"),
         Details("By shift", [_shift_table(rows, shifts)]),
     ]
@@ -184,7 +184,7 @@ def _table(rows: Sequence[ShiftedRow], shifts: Sequence[str], what: str) -> Tabl
         difference = Cell(signed(test.mean, 2), (test.interval_text(), words)) if test else Cell()
         head = Head(row.norm, (counted(len(row.values[main]), "seed"),), group=method_label(row.method), norm=row.norm)
         lines.append(Row(head, (*cells, drawn(test, scale), difference)))
-    return Table("norm", tuple(columns), tuple(lines), "full", terminal=f"clean and shifted pictures: {what}")
+    return Table("norm", tuple(columns), tuple(lines), "full", terminal=f"clean and shifted, top-1 %: {what}")
 
 
 def _shift_table(rows: Sequence[ShiftedRow], shifts: Sequence[str]) -> Table:
