@@ -14,6 +14,7 @@ from binorm.experiments.common.images import BrokenImageError
 from binorm.experiments.common.run_files import RUN_FILE, WEIGHTS_FILE
 from binorm.experiments.common.text import counted, printable
 from binorm.experiments.data.batches.augmentation import resized
+from binorm.experiments.data.batches.batches import CPU_BATCH_PIXELS, LEAST_BATCH
 from binorm.experiments.data.batches.preprocessing import Preprocessing
 from binorm.experiments.data.dataset import EncodedImage, EncodedSet, ImageSet
 from binorm.experiments.data.identity import data_facts
@@ -23,14 +24,13 @@ from binorm.experiments.runs.checkpoint import load_network, load_statistics
 from binorm.experiments.runs.folder import other_data, sole_use
 from binorm.experiments.runs.reading import SINGLE, find_all_runs
 from binorm.experiments.runs.record import RunRecord, ShiftedScores, read_record
-from binorm.experiments.shifts.catalog import SHIFTS, Group, find_shift
+from binorm.experiments.shifts.catalog import GROUP_NAMES, SHIFTS, Group, find_shift
 from binorm.experiments.shifts.shifting import Shifting, turn_severities
 from binorm.experiments.training.protocols import Loader
 from binorm.experiments.training.settings import Settings, choose_settings
 
-NAMED: dict[str, Group] = {"corruptions": "corruption", "style": "style"}  # as of `binorm robustness --shifts`
+MEASURED = {name: GROUP_NAMES[name] for name in ("corruptions", "style")}
 PIXELS, LEAST = 2**22, 256  # of an evaluation set, and pictures at least; of a larger set evenly spaced ones are taken
-_BATCH_PIXELS = 2**18  # see `binorm.experiments.data.batches.batches`
 
 
 @dataclass
@@ -42,7 +42,7 @@ class _Run:
 
 def installed_groups() -> tuple[Group, ...]:
     """The groups of shifts that can be computed here: corruptions need a package."""
-    return tuple(group for group in NAMED.values() if _is_installed(group))
+    return tuple(group for group in MEASURED.values() if _is_installed(group))
 
 
 def named_groups(text: str) -> tuple[Group, ...]:
@@ -53,7 +53,7 @@ def named_groups(text: str) -> tuple[Group, ...]:
     """
     if text == "none":
         return ()
-    groups = tuple(lookup("group of shifts", name.strip(), NAMED) for name in text.split(","))
+    groups = tuple(lookup("group of shifts", name.strip(), MEASURED) for name in text.split(","))
     for group in groups:
         find_shift(_first(group))
     return groups
@@ -210,7 +210,7 @@ def _top1(
     network: nn.Module, pictures: Tensor, labels: Tensor, preprocessing: Preprocessing, settings: Settings
 ) -> float:
     """In percent, to three decimals."""
-    size = max(_BATCH_PIXELS // (preprocessing.height * preprocessing.width), 16)
+    size = max(CPU_BATCH_PIXELS // (preprocessing.height * preprocessing.width), LEAST_BATCH)
     right = 0
     with settings.autocast():
         for batch, known in zip(torch.split(pictures, size), torch.split(labels, size), strict=True):

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from binorm.experiments.rescue.regimes import Regime
     from binorm.experiments.shifts.catalog import Shift
 
-GROUPS = {"corruptions": "corruption", "extra": "extra", "style": "style"}
-
 
 def _run(options: Namespace, command: str) -> int:
     from binorm.experiments.report.robustness import write_robustness
@@ -88,12 +86,12 @@ def _methods(text: str) -> "list[Method]":
 
 def _shifts(text: str) -> "list[Shift]":
     """Names of groups and of shifts; those of corruptions need their package."""
-    from binorm.experiments.shifts.catalog import SHIFTS, find_shift
+    from binorm.experiments.shifts.catalog import GROUP_NAMES, SHIFTS, find_shift
 
     names: list[str] = []
     for name in _names(text, "shifts", SHIFTS):
-        lookup("shift", name, {**GROUPS, **SHIFTS})
-        names += [each.name for each in SHIFTS.values() if each.group == GROUPS.get(name)] or [name]
+        lookup("shift", name, {**GROUP_NAMES, **SHIFTS})
+        names += [each.name for each in SHIFTS.values() if each.group == GROUP_NAMES.get(name)] or [name]
     return [find_shift(name) for name in dict.fromkeys(names)]
 
 

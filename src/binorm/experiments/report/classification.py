@@ -195,7 +195,7 @@ def costs(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 _COSTS = {"images_per_second": SPEED, "seconds": SECONDS, "operations": OPERATIONS, "joules": JOULES}
 _UNITS = {  # heading, unit, size of the unit
-    "operations": ("operations", f"10{chr(0xB9)}{chr(0xB2)} a run", 1e12),
+    "operations": ("operations", "10¹² a run", 1e12),
     "joules": ("CPU energy", "kJ a run", 1e3),
 }
 

@@ -15,6 +15,7 @@ from binorm.experiments.shifts import corruptions, style_shifts
 Group = Literal["corruption", "extra", "style"]
 Picture = NDArray[np.uint8]
 
+GROUP_NAMES: dict[str, Group] = {"corruptions": "corruption", "extra": "extra", "style": "style"}  # on command lines
 GROUPS: dict[str, str] = {"corruption": "corruption", "extra": "extra corruption", "style": "style shift"}  # in words
 SEVERITIES = (1, 2, 3, 4, 5)
 SMALLEST_SIDE = 32  # pixels, of corruptions; a shift of style moves no pixels, and needs few

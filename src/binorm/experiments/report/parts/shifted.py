@@ -17,6 +17,7 @@ from binorm.experiments.report.scores import (
     shifted_metric,
 )
 from binorm.experiments.report.significance import (
+    MINUS,
     PairedDifference,
     mean_by_seed,
     paired_difference,
@@ -152,13 +153,10 @@ def shifted_entries(rows: Sequence[ShiftedRow]) -> list[dict[str, Any]]:
             "method": row.method,
             "norm": row.norm,
             "by_seed": row.values,
-            "difference": {
-                metric: row.against(_base(rows, row), metric)
-                for metric in row.values
-                if metric in getattr(_base(rows, row), "values", {})
-            },
+            "difference": {metric: row.against(base, metric) for metric in row.values} if base else {},
         }
         for row in rows
+        for base in [_base(rows, row)]
     ]
 
 
@@ -191,7 +189,7 @@ def _shift_table(rows: Sequence[ShiftedRow], shifts: Sequence[str]) -> Table:
     """A row a shift: every norm's mean, and what BIN differs by from BN."""
     heads = [Head(row.norm, group=method_label(row.method), norm=row.norm) for row in rows]
     compared = [row for row in rows if row.norm == COMPARED and _base(rows, row) is not None]
-    heads += [Head(f"{COMPARED} {chr(0x2212)} {BASELINE}", group=method_label(row.method)) for row in compared]
+    heads += [Head(f"{COMPARED} {MINUS} {BASELINE}", group=method_label(row.method)) for row in compared]
     lines = []
     for shift in shifts:
         metric = shifted_metric(shift)
